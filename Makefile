@@ -1,0 +1,57 @@
+# Each target is one verb of the README; nothing here needs more than Python 3.11+, make and the package registries.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLUSTER ?= default
+PYTEST_ARGS ?=
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup demo test lint format generate cluster-up cluster-down kind lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(VENV)/.installed ## create .venv with everything that Keywright and its tests need
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Keywright needs Python 3.11 or later: run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "setup: installing the locked dependencies into $(VENV) (about a minute the first time)" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+generate: setup ## write crds/ and the generated documents from the models
+	@$(BIN)/python -m keywright.api.crd crds
+
+lint: setup ## ruff, mypy --strict, import directions, no drift of generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --verbose
+	$(BIN)/python -m keywright.api.crd --check crds
+
+format: setup ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint ## lint, then every test, against a real API server that it brings up
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+demo: setup ## the whole story of a key on a real API server; KEEP=1 leaves it running
+	@$(BIN)/python examples/quickstart/demo.py $(if $(KEEP),--keep)
+
+cluster-up: ## start a local control plane; the last line is its kubeconfig (CLUSTER=name)
+	@PYTHONPATH=tests $(PYTHON) -m controlplane up --name $(CLUSTER)
+
+cluster-down: ## end it
+	@PYTHONPATH=tests $(PYTHON) -m controlplane down --name $(CLUSTER)
+
+lock: setup ## compile requirements/ anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --group dev --extra all pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what setup and the tests wrote here (not the clusters, not the cache of binaries)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
