@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
-from keywright.api.meta import Condition, Duration, Model, ObjectMeta, Ref, Time
-from keywright.api.policy import RateLimit, Rotation
+from keywright.api.apikey_status import (
+    ApiKeyStatus,
+    Cause,
+    Effective,
+    Generation,
+    GenerationState,
+)
+from keywright.api.forms import Cidr, Name, Origin, Owner, RequestedScopes
+from keywright.api.meta import Model, ObjectMeta, Ref, WrittenTime
+from keywright.api.policy import LIFETIME_RULES, Lifetime, RateLimits, Rotation
 from keywright.api.project import KeyType
+from keywright.api.rules import ListMap, ListSet, Rule
+from keywright.api.secret import OnLoss, SecretTemplate
 
-
-class OnLoss(StrEnum):
-    """What to do when the Secret or its value is gone or was changed by hand."""
-
-    REMINT = "Remint"
-    ALERT = "Alert"
-
-
-class SecretTemplate(Model):
-    """The Secret that carries the raw value."""
-
-    name: str | None = None
-    key: str = "apiKey"
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-    data: dict[str, str] | None = None
-    on_loss: OnLoss = OnLoss.REMINT
+__all__ = [
+    "ApiKey",
+    "ApiKeySpec",
+    "ApiKeyStatus",
+    "Cause",
+    "Effective",
+    "Generation",
+    "GenerationState",
+    "OnLoss",
+    "Restrictions",
+    "SecretTemplate",
+    "Workload",
+    "WorkloadKind",
+]
 
 
 class WorkloadKind(StrEnum):
@@ -41,104 +49,111 @@ class Workload(Model):
     """A workload of the same namespace that is restarted after a reveal."""
 
     kind: WorkloadKind
-    name: str
+    """Deployment, StatefulSet or DaemonSet."""
+    name: Name
+    """Its name, in the ApiKey's namespace."""
 
 
 class Restrictions(Model):
     """From where a key may be used."""
 
-    cidrs: tuple[str, ...] | None = None
-    origins: tuple[str, ...] | None = None
+    cel = (
+        Rule(
+            cel="!self.anyOrigin || !has(self.origins) || size(self.origins) == 0",
+            message="write either origins or anyOrigin: true, not both",
+        ),
+    )
+
+    cidrs: Annotated[tuple[Cidr, ...], ListSet(), Field(max_length=64)] | None = None
+    """The networks that requests may come from, such as "10.0.0.0/8"."""
+    origins: Annotated[tuple[Origin, ...], ListSet(), Field(max_length=64)] | None = None
+    """The origins of pages and apps that may use it, such as "https://app.example.com" or
+    "https://*.example.com" for one label before the name (not for the name itself)."""
     any_origin: bool = False
+    """True: a Client key from any page or app, also one that sends no origin."""
 
 
 class ApiKeySpec(Model):
     """What a team asks for."""
 
-    project_ref: Ref
-    display_name: str | None = Field(default=None, max_length=128)
-    description: str | None = Field(default=None, max_length=1024)
-    type: KeyType = KeyType.PRODUCTION
-    owner: str | None = None
-    scopes: tuple[str, ...] | None = None
+    cel = (
+        *LIFETIME_RULES,
+        Rule(
+            cel="self.type != 'Client' || (has(self.restrictions) && (self.restrictions.anyOrigin || "
+            "(has(self.restrictions.origins) && size(self.restrictions.origins) > 0)))",
+            message="a Client key is public: write restrictions.origins, or restrictions.anyOrigin: true",
+        ),
+        Rule(
+            cel="self.type != 'Client' || !has(self.scopes) || "
+            "!self.scopes.exists(scope, scope == '*' || scope.matches(r'(^|:)admin(:|$)'))",
+            message='a Client key is public: write scopes without "*" and without a segment "admin"',
+            field_path=".scopes",
+        ),
+    )
+
+    project_ref: Annotated[
+        Ref,
+        Rule(
+            cel="self == oldSelf",
+            message="projectRef is immutable as written: delete the ApiKey and create another one",
+        ),
+    ]
+    """The Project that grants the key. Immutable as written."""
+    display_name: Annotated[str, Field(max_length=128)] | None = None
+    """A name for people."""
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    """What the key is for, for people."""
+    type: Annotated[
+        KeyType,
+        Rule(
+            cel="self == oldSelf",
+            message="type is immutable, as it is part of the key: delete the ApiKey and create another one",
+        ),
+    ] = KeyType.PRODUCTION
+    """Where the key is used: Production, Development, or Client for one that the public sees. Immutable."""
+    owner: Owner | None = None
+    """The service account or team behind it; groups keys for listing, rotation and audit."""
+    scopes: RequestedScopes | None = None
+    """What the key may do, such as "data:read", "data:*" for everything below, or "*" for all that the Project
+    grants. Default: nothing that needs a scope."""
     suspend: bool = False
-    expires_after: Duration | None = None
-    expires_at: Time | None = None
+    """True: the key is denied, and nothing is minted or rotated; expiry and revocation go on."""
+    expires_after: Lifetime | None = None
+    """The life of each key from its minting on, such as "2160h" for 90 days; "0s": none. Default: the Project's."""
+    expires_at: WrittenTime | None = None
+    """The end of the ApiKey as a whole: no key outlives it, and rotation stops."""
     rotation: Rotation | None = None
+    """When the key is replaced. Default: the Project's; else, with a life, {beforeExpiry: a third of it}; else never."""
     secret: SecretTemplate = SecretTemplate()
-    rollout_restart: tuple[Workload, ...] | None = None
+    """The Secret that carries the key."""
+    rollout_restart: Annotated[tuple[Workload, ...], ListMap("kind", "name"), Field(max_length=16)] | None = None
+    """Workloads that are restarted after each new key, where the chart enables that."""
     restrictions: Restrictions | None = None
-    rate_limits: tuple[RateLimit, ...] | None = None
+    """From where the key may be used."""
+    rate_limits: RateLimits | None = None
+    """Its rate limits; [] for none. Default: the Project's; else, for a Client key, 100 requests a minute."""
 
 
-class GenerationState(StrEnum):
-    """The life of a generation, in this order; the last three are ends."""
-
-    PENDING = "Pending"
-    ACTIVE = "Active"
-    RETIRING = "Retiring"
-    RETIRED = "Retired"
-    EXPIRED = "Expired"
-    REVOKED = "Revoked"
+_SECRET = ".spec.secret.name"
 
 
-class Cause(StrEnum):
-    """Why a generation was minted (or adopted)."""
-
-    FIRST = "First"
-    SCHEDULED = "Scheduled"
-    REQUESTED = "Requested"
-    SECRET_LOST = "SecretLost"
-    REVOKED = "Revoked"
-    ADOPTED = "Adopted"
-
-
-class Generation(Model):
-    """One minted value: what may be known of it (an entry of `status.keys`)."""
-
-    id: str
-    revision: int
-    digest: str
-    hint: str
-    state: GenerationState
-    cause: Cause
-    tokens: tuple[str, ...] | None = None
-    regenerate: bool | None = None
-    created_at: Time
-    expires_at: Time | None = None
-    retiring_since: Time | None = None
-    retires_at: Time | None = None
-    last_used_at: Time | None = None
-
-
-class Effective(Model):
-    """What really applies, after defaults and policy."""
-
-    expires_after: Duration | None = None
-    rotation: Rotation | None = None
-    rate_limits: tuple[RateLimit, ...] | None = None
-    scopes: tuple[str, ...] | None = None
-
-
-class ApiKeyStatus(Model):
-    """What the operator says of an ApiKey: digests, times and reasons, never a value."""
-
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
-    effective: Effective | None = None
-    secret_name: str | None = None
-    current_key_id: str | None = Field(default=None, alias="currentKeyID")
-    expires_at: Time | None = None
-    last_used_at: Time | None = None
-    revision: int | None = None
-    keys: tuple[Generation, ...] = ()
-    last_rotation_time: Time | None = None
-    next_rotation_time: Time | None = None
-    handled_tokens: tuple[str, ...] = ()
+def _effective(instance: str) -> str:
+    """CEL: the name of the Secret, written out or not."""
+    return f"(has({instance}{_SECRET}) ? {instance}{_SECRET} : self.metadata.name)"
 
 
 class ApiKey(Model):
-    """One credential, kept valid."""
+    """An ApiKey is one credential: minted into a Secret, rotated with overlap, revoked when it is deleted."""
+
+    cel = (
+        # At the root, where the object's own name is; writing the default out, or removing it, changes nothing.
+        Rule(
+            cel=f"{_effective('self')} == {_effective('oldSelf')}",
+            message="secret.name is immutable (absent it is the ApiKey's name): delete the ApiKey and create "
+            "another one",
+            field_path=_SECRET,
+        ),
+    )
 
     metadata: ObjectMeta
     spec: ApiKeySpec

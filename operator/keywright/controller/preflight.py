@@ -1,0 +1,67 @@
+"""What must be there before anything starts, and what to do about it when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from keywright.errors import KeywrightError
+from keywright.kube import paths
+from keywright.kube.errors import ApiError, TransportError
+
+if TYPE_CHECKING:
+    from keywright.kube.client import Client
+
+log = structlog.get_logger("keywright.preflight")
+
+_NOT_FOUND = 404
+_FORBIDDEN = 403
+
+
+class RefusedError(KeywrightError):
+    """The operator cannot start like this; the message says what to change."""
+
+    code = "refused"
+
+
+async def require_system_namespace(client: Client, name: str) -> None:
+    """Wait for the API server; raise RefusedError where the system namespace is missing."""
+    wait = 0.25
+    while True:
+        try:
+            await client.get(paths.namespace(name))
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                raise RefusedError(
+                    f"--system-namespace: there is no namespace {name}; "
+                    f"create it with: kubectl create namespace {name}",
+                ) from None
+            if error.status == _FORBIDDEN:  # installed for listed namespaces, without a right to read them
+                return
+            log.warning("the API server does not let us in yet", error=str(error), retry_in=wait)
+        except TransportError as error:
+            server = (await client.identity()).server
+            log.warning("the API server is not reachable", server=server, error=str(error), retry_in=wait)
+        else:
+            return
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, 5.0)
+
+
+async def kinds_missing(client: Client) -> list[str]:
+    """Return what hinders serving our kinds: an API server out of reach, or CRDs that are not installed."""
+    try:
+        answer = await client.get(paths.DISCOVERY)
+    except ApiError as error:
+        if error.status != _NOT_FOUND:
+            return [str(error)]
+        answer = {}
+    except TransportError as error:
+        return [str(error)]
+    served = {resource["name"] for resource in answer.get("resources") or ()}
+    missing = sorted(set(paths.PLURALS.values()) - served)
+    if not missing:
+        return []
+    return [f"no {', '.join(missing)} here; install crds/ with: kubectl apply -f crds/"]

@@ -1,0 +1,180 @@
+"""What follows from what was seen, before anything is decided: lifetime, grant, generations as of now.
+
+One derivation serves the decision and the status that reports it, so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from keywright.api.apikey import Generation, GenerationState
+from keywright.api.meta import parse_duration
+from keywright.api.policy import RateLimit, Rotation
+from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
+from keywright.api.reasons import ReadyReason
+from keywright.keys import generations as gens
+from keywright.keys import schedule
+from keywright.keys.conditions import ready_reason
+from keywright.keys.generations import Bounds, Generations
+from keywright.keys.grants import Denial, Grant, grant
+from keywright.keys.secret import SecretView
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from keywright.api.apikey import ApiKey, ApiKeyStatus
+    from keywright.keys.schedule import Problem
+    from keywright.keys.seen import Seen
+
+CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """An ApiKey as of now. `generations` are settled (ended by time, revoked) but not yet trimmed."""
+
+    seen: Seen
+    now: datetime
+    lifetime: timedelta | None
+    rotation: Rotation
+    problem: Problem | None
+    granted: Grant | Denial
+    bounds: Bounds
+    generations: Generations
+
+    @property
+    def api_key(self) -> ApiKey:
+        """The ApiKey as it was seen."""
+        return self.seen.api_key
+
+    @property
+    def status(self) -> ApiKeyStatus:
+        """Its status as it was seen."""
+        return self.seen.api_key.status
+
+    @property
+    def revision(self) -> int:
+        """How many generations were revealed so far."""
+        return self.status.revision or 0
+
+    @property
+    def current(self) -> Generation | None:
+        """The Active generation or, once it ended, the last that was."""
+        return gens.newest_revealed(self.generations) if self.revision else None
+
+    @property
+    def current_holds(self) -> bool:
+        """Whether the current generation is Active and its time is not over."""
+        current = self.current
+        return (
+            current is not None
+            and current.state is GenerationState.ACTIVE
+            and self.bounds.valid(current, self.now)
+        )
+
+    @property
+    def current_expiry(self) -> datetime | None:
+        """When the current generation expires; once it has, what was last said of it: ends do not move."""
+        current = self.current
+        if current is None:
+            return None
+        if current.state is GenerationState.EXPIRED and self.status.expires_at is not None:
+            return self.status.expires_at
+        return self.bounds.expiry(current)
+
+    @property
+    def pending(self) -> Generations:
+        """The generations whose digest is known and whose value may not be."""
+        return gens.in_state(self.generations, GenerationState.PENDING)
+
+    @property
+    def owned_secret(self) -> SecretView | None:
+        """The Secret, if it was read and is this ApiKey's."""
+        secret = self.seen.secret
+        if isinstance(secret, SecretView) and secret.owned_by(self.api_key.metadata.uid):
+            return secret
+        return None
+
+    @property
+    def foreign_secret(self) -> bool:
+        """Whether a Secret of the name exists that is not this ApiKey's."""
+        return isinstance(self.seen.secret, SecretView) and self.owned_secret is None
+
+    @property
+    def carried(self) -> Generation | None:
+        """The generation whose value the owned Secret carries: the digest decides, labels are hints."""
+        if self.owned_secret is None:
+            return None
+        digest = self.owned_secret.digest(self.api_key.spec.secret.key)
+        return next((g for g in self.generations if g.digest == digest), None)
+
+    @property
+    def rate_limits(self) -> tuple[RateLimit, ...] | None:
+        """The limits that apply to the key."""
+        project = self.seen.project
+        defaults = (project and project.spec.defaults) or ProjectDefaults()
+        client = CLIENT_RATE_LIMITS if self.api_key.spec.type is KeyType.CLIENT else None
+        chosen = (self.api_key.spec.rate_limits, defaults.rate_limits, client)
+        return next((limits for limits in chosen if limits is not None), None)
+
+    def overlap(self, since: datetime) -> timedelta:
+        """Return how long a generation stays valid whose successor was revealed at that time."""
+        if self.problem is not None and self.rotation.overlap is None:
+            return schedule.DEFAULT_OVERLAP
+        return schedule.overlap(self.rotation, self.lifetime, since)
+
+
+def derive(seen: Seen, now: datetime) -> Facts:
+    """Work out the facts. Never fails for what a spec may say: what has no meaning becomes `problem`."""
+    api_key, project = seen.api_key, seen.project
+    defaults = (project and project.spec.defaults) or ProjectDefaults()
+    limits = (project and project.spec.limits) or ProjectLimits()
+    lifetime = schedule.effective_lifetime(
+        api_key.spec.expires_after, defaults.expires_after, limits.max_expires_after
+    )
+    rotation = schedule.effective_rotation(api_key.spec.rotation, defaults.rotation, lifetime)
+    given = api_key.spec.rotation or defaults.rotation
+    problem = schedule.problem(given, lifetime, prefix=_origin(api_key)) if given else None
+    maximum = parse_duration(limits.max_expires_after) if limits.max_expires_after else None
+    facts = Facts(
+        seen=seen,
+        now=now,
+        lifetime=lifetime,
+        rotation=rotation,
+        problem=problem,
+        granted=grant(project, api_key, seen.namespace_labels),
+        bounds=Bounds(api_key.spec.expires_at, maximum),
+        generations=api_key.status.keys,
+    )
+    return _settled(facts)
+
+
+def _origin(api_key: ApiKey) -> str:
+    """Name the field that a person has to mend."""
+    if api_key.spec.rotation is not None:
+        return "spec.rotation"
+    return f"the Project {api_key.project}'s spec.defaults.rotation"
+
+
+def _settled(facts: Facts) -> Facts:
+    """Apply revocations and the passing of time to the generations."""
+    seen, bounds, now = facts.seen, facts.bounds, facts.now
+    revoked = {g.id for g in facts.generations if seen.revoked_whole or g.id in seen.revoked}
+    settled = gens.latch(facts.generations, revoked, GenerationState.REVOKED)
+    if seen.clock_trusted:
+        settled = gens.latch(settled, _outlived(facts), GenerationState.EXPIRED)
+        settled = gens.end_by_time(settled, bounds, now)
+        settled = gens.move_ends(settled, bounds, facts.overlap, now)
+    return replace(facts, generations=settled)
+
+
+def _outlived(facts: Facts) -> frozenset[str]:
+    """Name the Active generation that was reported Expired and whose end has been moved on since.
+
+    It stays ended; a new generation takes its place.
+    """
+    if ready_reason(facts.status.conditions) != ReadyReason.EXPIRED:
+        return frozenset()
+    active = gens.in_state(facts.generations, GenerationState.ACTIVE)
+    return frozenset(g.id for g in active if facts.bounds.valid(g, facts.now))

@@ -1,0 +1,79 @@
+"""What a pass knows of one ApiKey when it plans: the whole input of `plan`, read by nobody else.
+
+Nothing here is remembered between passes except `verified`, `held` and `refusal`, which a restart may
+forget without harm: a forgotten raw value is replaced by a new one, a forgotten check is made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from keywright.api.apikey import ApiKey
+    from keywright.api.project import Project
+    from keywright.api.revocation import RevocationReason
+    from keywright.keys.raw import RawKey
+    from keywright.keys.seal import SealingKeys
+    from keywright.keys.secret import SecretView
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The Secret has not been read in this pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A live read found no Secret of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """When the Secret was last found as it should be, and by what inputs (see `plan.fingerprint`)."""
+
+    at: datetime
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server said no to the Secret: why, and when it is worth another try."""
+
+    explanation: str
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One ApiKey and all that decides what becomes of it.
+
+    `project` is None where it does not exist; `project_readable` is False where it exists and cannot be
+    parsed. `namespace_labels` is None where the operator may not read Namespaces. `siblings` counts the
+    ApiKeys that come before this one in its Project and, of those, in its namespace. `held` are raw values
+    of Pending generations that this process minted and may still reveal, `unsettled` those of them whose
+    reveal was sent and may yet land. `revoked` are generations that a Revocation in force names, `recorded`
+    those that have a record in the system namespace.
+    """
+
+    api_key: ApiKey
+    project: Project | None
+    sealing: SealingKeys
+    secret: SecretView | Absent | Unread = field(default_factory=Unread)
+    project_readable: bool = True
+    namespace_labels: Mapping[str, str] | None = None
+    namespace_terminating: bool | None = None
+    siblings: tuple[int, int] = (0, 0)
+    verified: Verified | None = None
+    held: Mapping[str, RawKey] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
+    refusal: Refusal | None = None
+    revoked: Mapping[str, RevocationReason] = field(default_factory=dict)
+    revoked_whole: RevocationReason | None = None
+    recorded: frozenset[str] = frozenset()
+    records_possible: bool = True
+    foreign_digests: frozenset[str] = frozenset()
+    clock_trusted: bool = True

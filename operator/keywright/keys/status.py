@@ -1,0 +1,108 @@
+"""The status that says what is: a function of the facts alone, so nothing changed means nothing to write."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from keywright.api.apikey import ApiKeyStatus, Effective, GenerationState
+from keywright.api.meta import Condition, format_duration, format_time, round_up
+from keywright.api.reasons import ReadyReason, RotatingReason
+from keywright.keys import generations as gens
+from keywright.keys.causes import due as due_now
+from keywright.keys.causes import next_rotation
+from keywright.keys.conditions import condition, progress
+from keywright.keys.grants import Grant
+from keywright.keys.policies import verdict as verdict_of
+from keywright.keys.room import waits_for_room
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from keywright.api.apikey import Generation
+    from keywright.keys.causes import Due
+    from keywright.keys.facts import Facts
+
+
+def compose(facts: Facts) -> ApiKeyStatus:
+    """Return the status that the facts call for."""
+    old, current = facts.status, facts.current
+    due = due_now(facts)
+    verdict = verdict_of(facts, due)
+    expiry = facts.current_expiry
+    next_time = next_rotation(facts) if _goes_on(facts, verdict.reason) else None
+    return old.model_copy(
+        update={
+            "observed_generation": facts.api_key.metadata.generation,
+            "conditions": _conditions(facts, due),
+            "effective": _effective(facts) or old.effective,
+            "secret_name": facts.api_key.secret_name,
+            "current_key_id": current.id if current else None,
+            "expires_at": round_up(expiry) if expiry else None,
+            "keys": gens.trim(facts.generations, facts.bounds, facts.now),
+            "next_rotation_time": next_time,
+        }
+    )
+
+
+def _goes_on(facts: Facts, reason: ReadyReason) -> bool:
+    active = facts.current is not None and facts.current.state is GenerationState.ACTIVE
+    return active and reason not in {ReadyReason.REVOKED, ReadyReason.EXPIRED}
+
+
+def _effective(facts: Facts) -> Effective | None:
+    """Return what applies; while the spec has no meaning, what applied last goes on."""
+    if facts.problem is not None or facts.seen.project is None:
+        return None
+    since = facts.current.created_at if facts.current else facts.now
+    overlap = format_duration(max(facts.overlap(since), timedelta()))
+    return Effective(
+        expires_after=format_duration(facts.lifetime) if facts.lifetime is not None else None,
+        rotation=facts.rotation.model_copy(update={"overlap": facts.rotation.overlap or overlap}),
+        rate_limits=facts.rate_limits,
+        scopes=facts.granted.scopes if isinstance(facts.granted, Grant) else (),
+    )
+
+
+def _conditions(facts: Facts, due: Due | None) -> tuple[Condition, ...]:
+    old, generation = facts.status.conditions, facts.api_key.metadata.generation
+    verdict = verdict_of(facts, due)
+    reason, message = _rotating(facts, due)
+    ready = condition(
+        old,
+        "Ready",
+        holds=verdict.reason is ReadyReason.ACTIVE,
+        reason=verdict.reason,
+        message=verdict.message,
+        now=facts.now,
+        generation=generation,
+    )
+    rotating = condition(
+        old,
+        "Rotating",
+        holds=reason is not RotatingReason.IDLE,
+        reason=reason,
+        message=message,
+        now=facts.now,
+        generation=generation,
+    )
+    made, _ = progress(old, verdict, now=facts.now, generation=generation)
+    return (ready, rotating) if made is None else (ready, rotating, made)
+
+
+def _rotating(facts: Facts, due: Due | None) -> tuple[RotatingReason, str]:
+    retiring = gens.in_state(facts.generations, GenerationState.RETIRING)
+    if due is not None and waits_for_room(facts, due):
+        return RotatingReason.OVERLAP_FULL, f"a rotation waits until one of {_names(retiring)} has ended"
+    if retiring:
+        return RotatingReason.OVERLAP, f"{_names(retiring)} stays valid until {_until(facts, retiring[0])}"
+    return RotatingReason.IDLE, ""
+
+
+def _names(generations: tuple[Generation, ...]) -> str:
+    return ", ".join(generation.id for generation in generations)
+
+
+def _until(facts: Facts, generation: Generation) -> str:
+    end: datetime | None = facts.bounds.end(generation)
+    return format_time(round_up(end)) if end else "it is revoked"
