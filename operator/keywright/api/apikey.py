@@ -126,7 +126,9 @@ class ApiKeySpec(Model):
     """When the key is replaced. Default: the Project's; else, with a life, {beforeExpiry: a third of it}; else never."""
     secret: SecretTemplate = SecretTemplate()
     """The Secret that carries the key."""
-    rollout_restart: Annotated[tuple[Workload, ...], ListMap("kind", "name"), Field(max_length=16)] | None = None
+    rollout_restart: Annotated[tuple[Workload, ...], ListMap("kind", "name"), Field(max_length=16)] | None = (
+        None
+    )
     """Workloads that are restarted after each new key, where the chart enables that."""
     restrictions: Restrictions | None = None
     """From where the key may be used."""

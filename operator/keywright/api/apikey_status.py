@@ -15,7 +15,7 @@ from keywright.api.policy import RateLimits, Rotation
 from keywright.api.rules import ListMap
 
 Token = Annotated[str, Field(max_length=64)]
-Id = Annotated[str, Field(max_length=16)]
+KeyID = Annotated[str, Field(max_length=16)]
 
 
 class GenerationState(StrEnum):
@@ -43,10 +43,10 @@ class Cause(StrEnum):
 class Generation(Model):
     """One minted value: what may be known of it (an entry of `status.keys`)."""
 
-    id: Id
+    id: KeyID
     """The public id, part of the key itself."""
     revision: int
-    """The how-manieth value it is."""
+    """The number of the key, counted from 1."""
     digest: Annotated[str, Field(max_length=71)]
     """The SHA-256 of the whole key, as "sha256:" and lower-case hex."""
     hint: Annotated[str, Field(max_length=64)]
@@ -95,7 +95,7 @@ class ApiKeyStatus(Model):
     """What really applies, after the Project's defaults and limits."""
     secret_name: Annotated[str, Field(max_length=63)] | None = None
     """The Secret that carries the key."""
-    current_key_id: Annotated[Id | None, Field(alias="currentKeyID")] = None
+    current_key_id: KeyID | None = Field(default=None, alias="currentKeyID")
     """The id of the key in the Secret."""
     expires_at: Time | None = None
     """When the current key ends, by its own life, spec.expiresAt or the Project's limit. Absent: never."""

@@ -25,11 +25,11 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 DURATION_PATTERN = r"^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$"
-_DURATION_MESSAGE = 'write a duration in h, m, s or ms, such as "2160h" for 90 days (there is no unit for days)'
-
-_COMMON_YEAR_DAY = (
-    r"2[0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+_DURATION_MESSAGE = (
+    'write a duration in h, m, s or ms, such as "2160h" for 90 days (there is no unit for days)'
 )
+
+_COMMON_YEAR_DAY = r"2[0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 _LEAP_DAY = r"(2[0-9](0[48]|[2468][048]|[13579][26])|2[048]00)-02-29"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 TIME_PATTERN = rf"^({_COMMON_YEAR_DAY}|{_LEAP_DAY})T{_CLOCK}:[0-5][0-9](\.[0-9]{{1,9}})?(Z|[+-]{_CLOCK})$"

@@ -7,7 +7,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from keywright.api.forms import LABEL_KEYS, KeyPrefix, LabelValue, Method, Name, RequestedScopes, RoutePath, ScopeName
+from keywright.api.forms import (
+    LABEL_KEYS,
+    KeyPrefix,
+    LabelValue,
+    Method,
+    Name,
+    RequestedScopes,
+    RoutePath,
+    ScopeName,
+)
 from keywright.api.meta import (
     Condition,
     Duration,

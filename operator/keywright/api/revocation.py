@@ -36,7 +36,7 @@ class RevocationSpec(Model):
         ),
     )
 
-    key_id: Annotated[KeyID | None, Field(alias="keyID")] = None
+    key_id: KeyID | None = Field(default=None, alias="keyID")
     """The id of the key that is never valid again. A current one is replaced at once, without overlap."""
     api_key_ref: Ref | None = None
     """The ApiKey of which no key is ever valid again."""
@@ -57,7 +57,7 @@ class RevocationStatus(Model):
     """Since when: its creationTimestamp."""
     api_key: Annotated[str, Field(max_length=127)] | None = None
     """The ApiKey, as namespace/name."""
-    api_key_uid: Annotated[str | None, Field(alias="apiKeyUID", max_length=64)] = None
+    api_key_uid: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="apiKeyUID")
     """The UID of that ApiKey; another one of the same name is not meant."""
     project: Annotated[str, Field(max_length=127)] | None = None
     """Its Project, as namespace/name."""

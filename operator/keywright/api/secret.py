@@ -32,9 +32,7 @@ _NO_RESERVED_KEYS = Rule(
 )
 
 # In words: no $( but that of a variable, or one behind a run of two or more $, of which the last two escape.
-_EXPANDABLE = (
-    r"^([^$]|\$\((API_KEY|KEY_ID|PROJECT|EXPIRES_AT)\)|\$\$+\(|\$+[^$(])*\$*$"
-)
+_EXPANDABLE = r"^([^$]|\$\((API_KEY|KEY_ID|PROJECT|EXPIRES_AT)\)|\$\$+\(|\$+[^$(])*\$*$"
 
 
 class OnLoss(StrEnum):
@@ -64,9 +62,9 @@ class SecretTemplate(Model):
         ),
     ] = "apiKey"
     """The entry of the Secret that holds the key itself. Immutable."""
-    labels: (
-        Annotated[dict[str, LabelValue], LABEL_KEYS, _NO_RESERVED_KEYS, Field(max_length=16)] | None
-    ) = None
+    labels: Annotated[dict[str, LabelValue], LABEL_KEYS, _NO_RESERVED_KEYS, Field(max_length=16)] | None = (
+        None
+    )
     """Labels of the Secret. Those of other software's domains are refused."""
     annotations: (
         Annotated[

@@ -10,14 +10,12 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import kopf
 import structlog
 
+import kopf
 from keywright.controller import handlers, preflight
 from keywright.controller.cache import Cache, key_of
 from keywright.controller.inventory import Inventory
@@ -30,6 +28,10 @@ from keywright.kube.errors import ApiError, TransportError
 from keywright.kube.events import Recorder
 from keywright.logs import describe
 
+if TYPE_CHECKING:
+    from keywright.controller.ports import Options, ReconcilerFactory
+    from keywright.kube.credentials import Identity
+
 log = structlog.get_logger("keywright.app")
 
 MAX_SKEW = timedelta(seconds=30)
@@ -38,54 +40,18 @@ _SILENCE = 60.0
 _GRACE = 0.3  # for passes and Events in flight at the end; what is cut off is done again by the next process
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How the operator was started."""
-
-    kubeconfig: str | None = None
-    namespaces: tuple[str, ...] = ()
-    system_namespace: str = "keywright-system"
-    bind_address: str = "127.0.0.1"
-    ops_port: int = 8081
-    workers: int = 8
-
-
-class Reconciler(Protocol):
-    """What the process is there for."""
-
-    async def reconcile(self, key: str) -> float | None:
-        """Bring one object in line; return the seconds until it is due again."""
-
-    def observe(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
-        """Take note of a watch event, after the cache has, and wake whom it concerns."""
-
-
-class ReconcilerFactory(Protocol):
-    """How one is made."""
-
-    def __call__(
-        self,
-        client: Client,
-        cache: Cache,
-        recorder: Recorder,
-        *,
-        system_namespace: str,
-        wake: Callable[[str], None],
-        clock: Callable[[], datetime],
-    ) -> Reconciler: ...
-
-
 class App:
     """Everything that lives as long as the process; kopf's memo."""
 
     def __init__(self, options: Options, client: Client, metrics: Metrics, make: ReconcilerFactory) -> None:
         self._options = options
         self._client = client
-        self.clusterwide = not options.namespaces
+        self._realm = options.realm
+        self.clusterwide = not options.realm.namespaces
         self.cache = Cache()
         self.queue = Queue(metrics)
         self._recorder = Recorder(client)
-        self._inventory = Inventory(client, self.cache, options.namespaces, self.receive)
+        self._inventory = Inventory(client, self.cache, options.realm, self.receive)
         self._ops = OpsServer(alive=self.alive, ready=self.ready, registry=metrics.registry)
         self._served = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,9 +60,10 @@ class App:
             client,
             self.cache,
             self._recorder,
-            system_namespace=options.system_namespace,
+            system_namespace=options.realm.system_namespace,
             wake=self.queue.add,
             clock=lambda: datetime.now(UTC),
+            minted=metrics.count_mint,
         )
         metrics.read_at_scrape(depth=self.queue.depth, oldest=self.queue.oldest, skew=self._skew)
 
@@ -108,7 +75,7 @@ class App:
         """Run until a signal; raises RefusedError where it cannot start, or what made it end."""
         await self._ops.start(self._options.bind_address, self._options.ops_port)
         try:
-            await preflight.require_system_namespace(self._client, self._options.system_namespace)
+            await preflight.require_system_namespace(self._client, self._realm.system_namespace)
             async with asyncio.TaskGroup() as group:
                 self._start(group)
                 await self.queue.started.wait()
@@ -117,7 +84,7 @@ class App:
                     memo=self,
                     standalone=True,
                     clusterwide=self.clusterwide,
-                    namespaces=self._options.namespaces,
+                    namespaces=self._realm.watched,
                 )
                 await self.close()
         finally:
@@ -126,6 +93,8 @@ class App:
     def receive(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
         """Take in one watch event: cache first, then whoever it concerns."""
         key = key_of(obj)
+        if not self._realm.includes(kind, key.partition("/")[0]):
+            return
         before = self.cache.generation(kind, key)
         if event_type == "DELETED":
             self.cache.remove(kind, key, resource_version=obj["metadata"].get("resourceVersion"))
@@ -148,7 +117,7 @@ class App:
             self._served.set()
         return problems
 
-    async def identity(self) -> Any:
+    async def identity(self) -> Identity:
         """Return the credentials; asked for again, kopf was refused with the last ones."""
         if self._logged_in:
             await self._client.refresh()
@@ -214,7 +183,7 @@ async def serve(options: Options, make: ReconcilerFactory) -> None:
     metrics = Metrics()
     client = await Client.connect(options.kubeconfig, observe=metrics.count_request)
     main = asyncio.current_task()
-    assert main is not None  # noqa: S101  we run in one
+    assert main is not None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, main.cancel)  # until kopf sets its own

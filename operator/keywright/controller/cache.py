@@ -89,7 +89,7 @@ class Cache:
         return None if cached is None else (cached.uid, cached.resource_version)
 
     def generation(self, kind: str, key: str) -> tuple[str, int] | None:
-        """Return UID and metadata.generation of what is known: they change with the spec and with deletion."""
+        """Return UID and metadata.generation of what is known: spec and deletion change them."""
         cached = self._objects[kind].get(key)
         return None if cached is None else (cached.uid, cached.generation)
 
@@ -100,6 +100,11 @@ class Cache:
     def api_keys_of(self, project: str) -> list[str]:
         """Return the ApiKeys that refer to a Project, in no particular order."""
         return list(self._by_project.get(project, ()))
+
+    def mentioning(self, kind: str, text: str) -> list[str]:
+        """Return the objects whose JSON contains a text (of characters that JSON does not escape)."""
+        needle = text.encode()
+        return [key for key, cached in self._objects[kind].items() if needle in cached.body]
 
     def summary(self, key: str) -> Summary | None:
         """Return what is known of an ApiKey in short."""

@@ -108,7 +108,7 @@ async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:
     )
 
 
-async def observe(event: Any, param: Any, memo: Any, **_: Any) -> None:
+async def observe(*, event: Any, memo: Any, param: Any = None, **_: Any) -> None:
     """Pass a watch event on. Returns nothing: kopf would write a result into the object's status."""
     controller: Controller = memo
     controller.receive(param, event["type"], event["object"])

@@ -19,6 +19,7 @@ from keywright.kube.errors import ApiError, TransportError
 
 if TYPE_CHECKING:
     from keywright.controller.cache import Cache
+    from keywright.controller.ports import Realm
     from keywright.kube.client import Client
 
 log = structlog.get_logger("keywright.inventory")
@@ -36,10 +37,10 @@ _NOT_FOUND = 404
 class Inventory:
     """Compares the API server's lists with the cache."""
 
-    def __init__(self, client: Client, cache: Cache, namespaces: tuple[str, ...], receive: Receive) -> None:
+    def __init__(self, client: Client, cache: Cache, realm: Realm, receive: Receive) -> None:
         self._client = client
         self._cache = cache
-        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._realm = realm
         self._receive = receive
         self.complete = asyncio.Event()
         """Set once everything that existed at start is known."""
@@ -107,7 +108,7 @@ class Inventory:
     async def _list_once(self) -> Listed:
         listed: Listed = {}
         for kind in KINDS:
-            for namespace in self._namespaces:
+            for namespace in self._realm.namespaces_of(kind):
                 answer = await self._client.list(paths.collection(kind, namespace), metadata_only=True)
                 for item in answer["items"]:
                     listed[kind, key_of(item)] = (item["metadata"]["uid"], version_of(item))

@@ -15,6 +15,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Metrics:
     """Every metric of the operator."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which only OpenMetrics has a use for
         registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -77,6 +79,10 @@ class Metrics:
     def count_request(self, verb: str, resource: str, code: str) -> None:
         """Count one request to the API server."""
         self.api_requests.labels(verb=verb, resource=resource, code=code).inc()
+
+    def count_mint(self, cause: str) -> None:
+        """Count one revealed key."""
+        self.mints.labels(cause=cause).inc()
 
     def read_at_scrape(
         self,

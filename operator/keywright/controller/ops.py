@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: what a kubelet and Prometheus ask. A failure says in plain words what is wrong."""
+"""/healthz, /readyz and /metrics: what a kubelet and Prometheus ask; a failure says what is wrong."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ from keywright.keys import schedule
 from keywright.keys.conditions import ready_reason
 from keywright.keys.generations import Bounds, Generations
 from keywright.keys.grants import Denial, Grant, grant
+from keywright.keys.schedule import Problem
 from keywright.keys.secret import SecretView
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from keywright.api.apikey import ApiKey, ApiKeyStatus
-    from keywright.keys.schedule import Problem
     from keywright.keys.seen import Seen
 
 CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
@@ -136,6 +136,8 @@ def derive(seen: Seen, now: datetime) -> Facts:
     rotation = schedule.effective_rotation(api_key.spec.rotation, defaults.rotation, lifetime)
     given = api_key.spec.rotation or defaults.rotation
     problem = schedule.problem(given, lifetime, prefix=_origin(api_key)) if given else None
+    if seen.unreadable is not None:
+        problem = Problem("spec", seen.unreadable)
     maximum = parse_duration(limits.max_expires_after) if limits.max_expires_after else None
     facts = Facts(
         seen=seen,

@@ -10,8 +10,7 @@ never becomes a `Project`, for the others see `suspension`.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from keywright.api.meta import SelectorOperator
 from keywright.api.project import NamespacesFrom
@@ -143,28 +142,38 @@ def suspension(project: Project, api_key: ApiKey) -> Denial | None:
     return None
 
 
-def counts_before(api_key: ApiKey, others: Iterable[ApiKey]) -> tuple[int, int]:
-    """Return how many ApiKeys of the same Project come before this one: in all, and in its namespace.
+class Contender(Protocol):
+    """What decides the order in which the ApiKeys of a Project count."""
+
+    @property
+    def uid(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def created(self) -> str: ...
+    @property
+    def deleting(self) -> bool: ...
+    @property
+    def revision(self) -> int: ...
+
+
+def counts_before(uid: str, siblings: Iterable[Contender]) -> tuple[int, int]:
+    """Return how many ApiKeys of a Project come before one of them: in all, and in its namespace.
 
     Counts what is not being deleted. First come those with a revealed generation, so that a key
-    that exists never loses to one that does not; then the older, then the smaller UID. `others` may
-    hold this ApiKey and those of other Projects.
+    that exists never loses to one that does not; then the older (`created` is RFC 3339 in UTC, whose
+    order is that of time), then the smaller UID. Raises ValueError if `uid` is not among the siblings.
     """
-    mine = _rank(api_key)
-    before = [
-        other.metadata.namespace
-        for other in others
-        if other.metadata.uid != api_key.metadata.uid
-        and other.project == api_key.project
-        and other.metadata.deletion_timestamp is None
-        and _rank(other) < mine
-    ]
-    return len(before), before.count(api_key.metadata.namespace)
+    siblings = tuple(siblings)
+    mine = next((sibling for sibling in siblings if sibling.uid == uid), None)
+    if mine is None:
+        raise ValueError("the ApiKey is not among its siblings")
+    before = [s.namespace for s in siblings if not s.deleting and _rank(s) < _rank(mine)]
+    return len(before), before.count(mine.namespace)
 
 
-def _rank(api_key: ApiKey) -> tuple[bool, datetime, str]:
-    created = api_key.metadata.creation_timestamp or datetime.max.replace(tzinfo=UTC)
-    return not api_key.status.revision, created, api_key.metadata.uid
+def _rank(contender: Contender) -> tuple[bool, str, str]:
+    return not contender.revision, contender.created, contender.uid
 
 
 def _namespace_denial(project: Project, api_key: ApiKey, labels: Mapping[str, str] | None) -> Denial | None:

@@ -60,6 +60,7 @@ def effective_lifetime(
     """
     chosen = _length(expires_after if expires_after is not None else default)
     limit = _length(maximum)
+    # Neither absent nor zero.
     return min((length for length in (chosen, limit) if length), default=None)
 
 
@@ -150,7 +151,7 @@ def overlap(rotation: Rotation, lifetime: timedelta | None, since: datetime) -> 
 
 
 def _length(text: str | None) -> timedelta | None:
-    return (parse_duration(text) or None) if text is not None else None
+    return None if text is None else parse_duration(text)
 
 
 def _implied(lifetime: timedelta | None) -> Rotation:

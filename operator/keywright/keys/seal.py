@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 _CURRENT = "current"
 _VERSION = "v1"
 _KEY_BYTES = 32  # as long as the output of SHA-256, the length that RFC 2104 recommends
-_KEY_ID = re.compile(
-    r"[-._A-Za-z0-9]{1,253}"
-)  # what Kubernetes takes as a data key; no `:`, which the seal needs
+# What Kubernetes takes as a data key; no `:` among it, which separates the parts of a seal.
+_KEY_ID = re.compile(r"[-._A-Za-z0-9]{1,253}")
 
 
 class MalformedSealingKeys(KeywrightError):  # noqa: N818  it names what is wrong, as the other errors do
@@ -52,7 +51,7 @@ class SealingKeys:
             if len(key) != _KEY_BYTES:
                 raise MalformedSealingKeys(f"a sealing key has {_KEY_BYTES} bytes", entry=name)
         if self.current not in self.keys:
-            raise MalformedSealingKeys("it names no sealing key that is there", entry=_CURRENT)
+            raise MalformedSealingKeys("the entry names no sealing key that is present", entry=_CURRENT)
 
     @classmethod
     def new(cls, entropy: Callable[[int], bytes] = secrets.token_bytes) -> SealingKeys:
@@ -136,4 +135,4 @@ def _decoded(name: str, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
-        raise MalformedSealingKeys("not base64", entry=name) from None
+        raise MalformedSealingKeys("the entry is not base64", entry=name) from None

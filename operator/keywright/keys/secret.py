@@ -22,7 +22,7 @@ from keywright.keys.raw import MalformedKey, RawKey, digest_of, parse
 from keywright.keys.seal import Facts, seal, seal_holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Mapping
     from datetime import datetime
 
     from keywright.api.apikey import ApiKey
@@ -204,10 +204,9 @@ def adoptable(view: SecretView, api_key: ApiKey, sealing: SealingKeys) -> Genera
     otherwise, and for a Secret that cannot be kept (`replaceable`). Whether the generation is revoked,
     expired or known elsewhere is for the caller to judge; so is its state, given as Active.
     """
-    place = (api_key.metadata.namespace, api_key.secret_name)
-    if not (
-        view.owned_by(api_key.metadata.uid) and view.replaceable and (view.namespace, view.name) == place
-    ):
+    if not (view.owned_by(api_key.metadata.uid) and view.replaceable):
+        return None
+    if (view.namespace, view.name) != (api_key.metadata.namespace, api_key.secret_name):
         return None
     raw = view.raw_key(api_key.spec.secret.key)
     if raw is None or view.labels.get(KEY_ID_LABEL) != raw.id:
@@ -318,7 +317,7 @@ def _expanded(
     return {name: _VARIABLE.sub(expand, text) for name, text in templates.items()}
 
 
-def _over(present: Mapping[str, str], ours: Iterable[str], wanted: Mapping[str, str]) -> dict[str, str]:
+def _over(present: Mapping[str, str], ours: Container[str], wanted: Mapping[str, str]) -> dict[str, str]:
     """Return `wanted` and what is present beside it, less the names that are (or were) ours."""
     kept = {name: value for name, value in present.items() if name not in ours}
     return {**kept, **wanted}

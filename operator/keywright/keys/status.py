@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keywright.api.apikey import ApiKeyStatus, Effective, GenerationState
-from keywright.api.meta import Condition, format_duration, format_time, round_up
+from keywright.api.meta import Condition, format_duration, format_time, parse_duration, round_up
 from keywright.api.reasons import ReadyReason, RotatingReason
 from keywright.keys import generations as gens
 from keywright.keys.causes import due as due_now
@@ -57,11 +57,26 @@ def _effective(facts: Facts) -> Effective | None:
     since = facts.current.created_at if facts.current else facts.now
     overlap = format_duration(max(facts.overlap(since), timedelta()))
     return Effective(
-        expires_after=format_duration(facts.lifetime) if facts.lifetime is not None else None,
+        expires_after=_lifetime(facts),
         rotation=facts.rotation.model_copy(update={"overlap": facts.rotation.overlap or overlap}),
         rate_limits=facts.rate_limits,
         scopes=facts.granted.scopes if isinstance(facts.granted, Grant) else (),
     )
+
+
+def _lifetime(facts: Facts) -> str | None:
+    """Write the lifetime as whoever decided it wrote it."""
+    if facts.lifetime is None:
+        return None
+    project = facts.seen.project
+    defaults, limits = (project.spec.defaults, project.spec.limits) if project else (None, None)
+    sources = (
+        facts.api_key.spec.expires_after,
+        defaults.expires_after if defaults else None,
+        limits.max_expires_after if limits else None,
+    )
+    written = (text for text in sources if text is not None and parse_duration(text) == facts.lifetime)
+    return next(written, format_duration(facts.lifetime))
 
 
 def _conditions(facts: Facts, due: Due | None) -> tuple[Condition, ...]:

@@ -97,7 +97,7 @@ class Client:
         accept = _METADATA_LIST if metadata_only else None
         query = {**query, "limit": str(limit)}
         whole = page = await self._request("list", "GET", path, query=query, accept=accept)
-        whole.setdefault("items", [])
+        whole["items"] = whole.get("items") or []  # an empty list may come as null
         while token := page.get("metadata", {}).get("continue"):
             more = {**query, "continue": token}
             page = await self._request("list", "GET", path, query=more, accept=accept)
@@ -116,7 +116,7 @@ class Client:
         """Close every connection."""
         await self._credentials.close()
 
-    async def _request(  # noqa: PLR0913  the parts of an HTTP request
+    async def _request(
         self,
         verb: str,
         method: str,
@@ -149,7 +149,7 @@ class Client:
             self._observe(verb, resource, code)
         return parsed
 
-    async def _send(  # noqa: PLR0913, PLR0917
+    async def _send(
         self,
         method: str,
         path: str,

@@ -30,7 +30,7 @@ class ApiError(KeywrightError):
 
     code = "api_error"
 
-    def __init__(  # noqa: PLR0913  what a Status object holds
+    def __init__(
         self,
         *,
         verb: str,

@@ -1,0 +1,117 @@
+"""The flags of `keywright operator`, each with what it does; values are checked here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+# Flags of features that a later version has: accepted, so that manifests need no change then.
+LATER = {
+    "lease_name": "--lease-name",
+    "watch_secrets": "--watch-secrets",
+    "rollout_restart": "--rollout-restart",
+    "usage_url": "--usage-url",
+    "usage_token_file": "--usage-token-file",
+}
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _listed(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    names = [] if value is None else [name.strip() for name in value.split(",")]
+    return tuple(dict.fromkeys(_valid("--namespaces", name) for name in names))
+
+
+def _single(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    return _valid("--system-namespace", value)
+
+
+def _valid(flag: str, name: str) -> str:
+    if not _NAMESPACE.fullmatch(name):
+        raise click.UsageError(f"{flag}: {name!r} cannot be a namespace; give names such as team-a,team-b")
+    return name
+
+
+def _flag(*names: str, default: Any = None, **settings: Any) -> Any:
+    return click.option(*names, default=default, show_default=default not in {None, ()}, **settings)
+
+
+_FLAGS = (
+    _flag(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Cluster to serve. [default: in a pod its ServiceAccount, else $KUBECONFIG or ~/.kube/config]",
+    ),
+    _flag(
+        "--namespaces", metavar="A,B", callback=_listed, help="Serve only these. [default: all namespaces]"
+    ),
+    _flag(
+        "--system-namespace",
+        metavar="NAME",
+        default="keywright-system",
+        callback=_single,
+        help="Where revocation records are kept; it must exist.",
+    ),
+    _flag(
+        "--leader-elect/--no-leader-elect",
+        default=True,
+        help="Without effect yet: there is no leader election, so run one replica only.",
+    ),
+    _flag(
+        "--lease-name",
+        metavar="NAME",
+        default="keywright-operator",
+        help="Lease for leader election; without effect yet.",
+    ),
+    _flag(
+        "--watch-secrets/--no-watch-secrets",
+        default=True,
+        help="Notice lost Secrets by a watch (metadata only) or by asking now and then; without effect yet.",
+    ),
+    _flag(
+        "--rollout-restart/--no-rollout-restart",
+        default=False,
+        help="Restart the workloads that an ApiKey lists after a reveal; without effect yet.",
+    ),
+    _flag(
+        "--usage-url",
+        metavar="URL",
+        multiple=True,
+        help="A verifier to read last-used times from; repeatable; without effect yet.",
+    ),
+    _flag("--usage-token-file", metavar="FILE", help="Bearer token for it; without effect yet."),
+    _flag(
+        "--bind-address",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="Where /healthz, /readyz and /metrics listen.",
+    ),
+    _flag(
+        "--ops-port",
+        metavar="PORT",
+        type=click.IntRange(0, 65535),
+        default=8081,
+        help="Their port; 0 picks a free one and logs it.",
+    ),
+    _flag(
+        "--log-format",
+        type=click.Choice(["console", "json"]),
+        default="console",
+        help="How log lines are written, to standard error.",
+    ),
+    _flag(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+        default="info",
+        help="What is logged.",
+    ),
+)
+
+
+def operator_flags(command: Any) -> Any:
+    """Give a command the operator's flags."""
+    for flag in reversed(_FLAGS):
+        command = flag(command)
+    return command

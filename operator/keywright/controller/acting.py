@@ -1,0 +1,235 @@
+"""Carries out one action: one request, whose answer goes into the cache and is the next plan's input.
+
+404 and 409 are outcomes: somebody else was faster, so the pass looks again. A refusal of the Secret is
+one too. Everything else goes to the queue, which waits and has the pass repeated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from keywright.api.meta import API_VERSION
+from keywright.keys import actions
+from keywright.keys.deletion import FINALIZER
+from keywright.keys.revocations import record_manifest, record_name
+from keywright.keys.secret import SecretView
+from keywright.keys.seen import Absent, Unread
+from keywright.kube import paths
+from keywright.kube.errors import ApiError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from keywright.api.apikey import ApiKey, Cause
+    from keywright.controller.cache import Cache
+    from keywright.controller.memory import Memory
+    from keywright.controller.revocations import Revocations
+    from keywright.controller.sight import Looked, Sight
+    from keywright.kube.client import Client
+
+log = structlog.get_logger("keywright.apikey")
+
+_FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_LARGE, _INVALID = 403, 404, 409, 413, 422
+_REFUSALS = frozenset({_FORBIDDEN, _TOO_LARGE, _INVALID})
+_TERMINATING = "NamespaceTerminating"
+_QUOTED = 12  # characters of a secret part that tell that a message quotes it
+
+
+class Acting:
+    """Knows how each action is a request."""
+
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        sight: Sight,
+        revocations: Revocations,
+        *,
+        system_namespace: str,
+        clock: Callable[[], datetime],
+        minted: Callable[[Cause], None],
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._sight = sight
+        self._revocations = revocations
+        self._system_namespace = system_namespace
+        self._clock = clock
+        self._minted = minted
+
+    async def act(self, action: actions.Action, api_key: ApiKey, memory: Memory, looked: Looked) -> bool:
+        """Carry out one action; return whether it was, rather than overtaken by somebody else's write.
+
+        Raises ApiError and TransportError for what only waiting can mend.
+        """
+        match action:
+            case actions.ReadSecret():
+                looked.secret = await self._sight.secret(api_key)
+                done = True
+            case actions.ReadNamespace():
+                namespace = api_key.metadata.namespace
+                looked.namespace_terminating = await self._sight.namespace_terminating(namespace)
+                done = True
+            case actions.WriteStatus():
+                done = await self._write_status(action, api_key, memory, looked)
+            case actions.WriteSecret():
+                done = await self._write_secret(action, api_key, memory, looked)
+            case actions.DeleteSecret():
+                done = await self._delete_secret(action, api_key, looked)
+            case actions.CreateRecord():
+                done = await self._create_record(action, api_key, looked)
+            case actions.AddFinalizer():
+                wanted = (*api_key.metadata.finalizers, FINALIZER)
+                done = await self._set_finalizers(api_key, wanted, looked)
+            case actions.RemoveFinalizer():
+                wanted = tuple(name for name in api_key.metadata.finalizers if name != FINALIZER)
+                done = await self._set_finalizers(api_key, wanted, looked)
+        return done
+
+    async def _write_status(
+        self, action: actions.WriteStatus, api_key: ApiKey, memory: Memory, looked: Looked
+    ) -> bool:
+        if action.publishes is not None:
+            # Before it is sent: should the answer be lost, the value must still be at hand.
+            memory.held[action.publishes.id] = action.publishes
+        metadata = api_key.metadata
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "ApiKey",
+            "metadata": {
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            },
+            "status": action.status.wire(),
+        }
+        path = paths.api_key_status(metadata.namespace, metadata.name)
+        if not await self._written(self._client.replace(path, body), api_key, memory, looked):
+            return False
+        if action.activates is not None and action.status.current_key_id is not None:
+            memory.revealed(action.status.current_key_id)
+            self._minted(action.activates)
+        return True
+
+    async def _write_secret(
+        self, action: actions.WriteSecret, api_key: ApiKey, memory: Memory, looked: Looked
+    ) -> bool:
+        manifest = dict(action.manifest)
+        namespace, name = api_key.metadata.namespace, manifest["metadata"]["name"]
+        try:
+            if "uid" in manifest["metadata"]:
+                answer = await self._client.replace(paths.secret(namespace, name), manifest)
+            else:
+                answer = await self._client.create(paths.secrets(namespace), manifest)
+        except TransportError:
+            memory.sent.update({action.reveals} if action.reveals else ())
+            raise
+        except ApiError as error:
+            if error.status in {_CONFLICT, _NOT_FOUND}:
+                looked.secret = Unread()
+                return False
+            if action.reveals is not None and _TERMINATING in error.causes:
+                looked.namespace_terminating = True
+                memory.refused.update({action.reveals} - memory.sent)
+                return False
+            if action.reveals is not None and error.status in _REFUSALS:
+                memory.refuse(
+                    action.reveals, _explanation(error, manifest, api_key.spec.secret.key), self._clock()
+                )
+                log.warning(
+                    "the Secret was refused", api_key=api_key.name, key_id=action.reveals, error=str(error)
+                )
+                return False
+            memory.sent.update({action.reveals} if action.reveals else ())
+            raise
+        looked.secret = SecretView.of(answer)
+        return True
+
+    async def _delete_secret(self, action: actions.DeleteSecret, api_key: ApiKey, looked: Looked) -> bool:
+        path = paths.secret(api_key.metadata.namespace, api_key.secret_name)
+        try:
+            await self._client.delete(path, uid=action.uid, resource_version=action.resource_version)
+        except ApiError as error:
+            if error.status not in {_NOT_FOUND, _CONFLICT}:
+                raise
+            looked.secret = Unread()
+            return error.status == _NOT_FOUND
+        looked.secret = Absent()
+        return True
+
+    async def _create_record(self, action: actions.CreateRecord, api_key: ApiKey, looked: Looked) -> bool:
+        """Create a record; where the system namespace is going or gone, nobody could read one."""
+        manifest = record_manifest(action, api_key)
+        try:
+            answer = await self._client.create(paths.revocations(self._system_namespace), manifest)
+        except ApiError as error:
+            if error.status == _CONFLICT:
+                name = record_name(action.key_id)
+                answer = await self._client.get(paths.revocation(self._system_namespace, name))
+            elif _TERMINATING in error.causes or error.status == _NOT_FOUND:
+                log.warning(
+                    "no record: the system namespace is going", api_key=api_key.name, key_id=action.key_id
+                )
+                looked.records_possible = False
+                return False
+            else:
+                raise
+        self._cache.put("revocation", answer)
+        self._revocations.observe(None, answer)
+        return True
+
+    async def _set_finalizers(self, api_key: ApiKey, wanted: tuple[str, ...], looked: Looked) -> bool:
+        metadata = api_key.metadata
+        body = {
+            "metadata": {
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+                "finalizers": list(wanted),
+            }
+        }
+        path = paths.api_key(metadata.namespace, metadata.name)
+        return await self._written(self._client.merge_patch(path, body), api_key, None, looked)
+
+    async def _written(self, request: Any, api_key: ApiKey, memory: Memory | None, looked: Looked) -> bool:
+        """Await a write of the ApiKey itself and take its answer over; overtaken, read what is there now."""
+        try:
+            answer = await request
+        except ApiError as error:
+            if error.status not in {_CONFLICT, _NOT_FOUND}:
+                raise
+            looked.secret = Unread()
+            await self._reread(api_key)
+            return False
+        deleted = "deletionTimestamp" in answer["metadata"] and not answer["metadata"].get("finalizers")
+        if deleted:
+            self._cache.remove("apikey", api_key.name, resource_version=answer["metadata"]["resourceVersion"])
+        else:
+            self._cache.put("apikey", answer)
+        if memory is not None:
+            memory.written = int(answer["metadata"]["resourceVersion"])
+        return True
+
+    async def _reread(self, api_key: ApiKey) -> None:
+        metadata = api_key.metadata
+        try:
+            self._cache.put(
+                "apikey", await self._client.get(paths.api_key(metadata.namespace, metadata.name))
+            )
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            self._cache.remove("apikey", api_key.name)
+
+
+def _explanation(error: ApiError, manifest: dict[str, Any], key: str) -> str:
+    """Return the API server's reason, unless it quotes the value: a policy's message may hold anything."""
+    text = error.explanation or error.reason or f"status {error.status}"
+    value = SecretView.of(manifest).value(key) or ""
+    for form in (value, manifest["data"].get(key, "")):
+        if any(form[i : i + _QUOTED] in text for i in range(len(form) - _QUOTED + 1)):
+            return "its message quotes the value and is not shown"
+    return text

@@ -1,0 +1,123 @@
+"""One pass over an ApiKey: see, plan, act, and again, until the plan asks for nothing more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from keywright.api.reasons import EventReason
+from keywright.controller.memory import Memory
+from keywright.controller.sight import Looked
+from keywright.errors import KeywrightError
+from keywright.keys.facts import derive
+from keywright.keys.plan import fingerprint, in_place, plan
+from keywright.keys.raw import mint
+from keywright.keys.seen import Unread, Verified
+from keywright.kube.events import ObjectReference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from keywright.api.apikey import ApiKey
+    from keywright.controller.acting import Acting
+    from keywright.controller.cache import Cache
+    from keywright.controller.sight import Sight
+    from keywright.keys.actions import Happening
+    from keywright.keys.seen import Seen
+    from keywright.kube.events import Recorder
+
+log = structlog.get_logger("keywright.apikey")
+
+# A regenerate with five valid generations takes eleven; whatever takes more is a quarrel with another writer.
+MAX_STEPS = 24
+
+
+class NotSettledError(KeywrightError):
+    """A pass that came to no rest: somebody writes against it as fast as it writes."""
+
+    code = "not_settled"
+
+
+class ApiKeys:
+    """Brings ApiKeys in line, one pass at a time."""
+
+    def __init__(
+        self, cache: Cache, recorder: Recorder, sight: Sight, acting: Acting, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._cache = cache
+        self._recorder = recorder
+        self._sight = sight
+        self._acting = acting
+        self._clock = clock
+        self._memories: dict[str, Memory] = {}
+
+    def stale(self, obj: dict[str, Any]) -> bool:
+        """Whether a watch event tells nothing but this process's own last write, or something older."""
+        memory = self._memories.get(obj["metadata"]["uid"])
+        return memory is not None and int(obj["metadata"]["resourceVersion"]) <= memory.written
+
+    def forget(self, uid: str) -> None:
+        """Let go of what was remembered of an ApiKey that is gone."""
+        self._memories.pop(uid, None)
+
+    async def reconcile(self, name: str) -> float | None:
+        """Take an ApiKey as far as it goes now; return the seconds until it is due again.
+
+        Raises ApiError and TransportError for what waiting may mend, NotSettledError for what it may not.
+        """
+        looked = Looked()
+        for _ in range(MAX_STEPS):
+            obj = self._cache.get("apikey", name)
+            if obj is None:
+                return None
+            memory = self._memories.setdefault(obj["metadata"]["uid"], Memory())
+            seen = await self._sight.see(obj, memory, looked)
+            now = self._clock()
+            step = plan(seen, now, mint)
+            if step.action is None:
+                self._rest(seen, memory, step.happenings, now)
+                return max(0.0, (step.due - now).total_seconds()) if step.due is not None else None
+            if await self._acting.act(step.action, seen.api_key, memory, looked):
+                for happening in step.happenings:
+                    self._tell(seen.api_key, happening)
+        raise NotSettledError("no rest after many steps: look for another writer of the object", object=name)
+
+    def _rest(self, seen: Seen, memory: Memory, happenings: tuple[Happening, ...], now: datetime) -> None:
+        """Remember that the Secret was found in place, and tell what is to be told once."""
+        if not isinstance(seen.secret, Unread):
+            facts = derive(seen, now)
+            memory.verified = Verified(now, fingerprint(facts)) if in_place(facts) else None
+        for happening in happenings:
+            if happening not in memory.told:
+                memory.told.add(happening)
+                self._tell(seen.api_key, happening)
+
+    def _tell(self, api_key: ApiKey, happening: Happening) -> None:
+        """Write one log line and one Event for a thing that happened."""
+        metadata = api_key.metadata
+        about = {"key_id": happening.key_id, "revision": happening.revision} if happening.key_id else {}
+        write = log.warning if happening.reason.warning else log.info
+        write(happening.note, event_reason=happening.reason.value, api_key=api_key.name, **about)
+        self._recorder.emit(
+            regarding=ObjectReference("ApiKey", metadata.namespace, metadata.name, metadata.uid),
+            reason=happening.reason,
+            note=happening.note,
+            action=_ACTIONS.get(happening.reason, "Reconcile"),
+            key=f"{happening.key_id}/{happening.revision}" if _once(happening) else None,
+        )
+
+
+_ACTIONS = {
+    EventReason.MINTED: "Mint",
+    EventReason.ROTATED: "Rotate",
+    EventReason.RETIRED: "Retire",
+    EventReason.REVOKED: "Revoke",
+    EventReason.EXPIRED: "Expire",
+}
+
+
+def _once(happening: Happening) -> bool:
+    """Whether the thing can happen to a generation only once: an Event of it never needs repeating."""
+    return bool(happening.key_id) and happening.reason is not EventReason.SECRET_RESTORED

@@ -1,0 +1,59 @@
+"""What one process remembers of one ApiKey between passes; a restart forgets it without harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from keywright.keys.seen import Refusal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from keywright.api.apikey import ApiKey
+    from keywright.keys.actions import Happening
+    from keywright.keys.raw import RawKey
+    from keywright.keys.seen import Verified
+
+_FIRST_RETRY = timedelta(seconds=5)
+_LAST_RETRY = timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class Memory:
+    """Raw values that are not revealed yet, and what need not be asked or told again.
+
+    `held` are values of Pending generations; `sent` those of them whose reveal left this process with no
+    definite answer, `refused` those whose only reveal was refused.
+    """
+
+    held: dict[str, RawKey] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    refusal: Refusal | None = None
+    refusals: int = 0
+    verified: Verified | None = None
+    told: set[Happening] = field(default_factory=set)
+    written: int = 0
+
+    def refuse(self, key_id: str, explanation: str, now: datetime) -> None:
+        """Note that the API server said no to a reveal, and wait longer each time before the next."""
+        if key_id not in self.sent:
+            self.refused.add(key_id)
+        wait = min(_FIRST_RETRY * 2 ** min(self.refusals, 10), _LAST_RETRY)
+        self.refusals += 1
+        self.refusal = Refusal(explanation, now + wait)
+
+    def revealed(self, key_id: str) -> None:
+        """Let go of a value that now stands in its Secret."""
+        self.held.pop(key_id, None)
+        self.refusal, self.refusals = None, 0
+
+    def forget_settled(self, api_key: ApiKey) -> None:
+        """Let go of values whose generation is in status no more."""
+        known = {generation.id for generation in api_key.status.keys}
+        for key_id in [key_id for key_id in self.held if key_id not in known]:
+            del self.held[key_id]
+        self.sent &= known
+        self.refused &= known

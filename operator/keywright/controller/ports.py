@@ -1,0 +1,80 @@
+"""What the process is told from outside: how it was started, and what it is there to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from keywright.api.apikey import Cause
+    from keywright.controller.cache import Cache
+    from keywright.kube.client import Client
+    from keywright.kube.events import Recorder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Realm:
+    """Which namespaces are served; none named: all of them.
+
+    Revocations of the system namespace count everywhere, so they belong to every realm.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    system_namespace: str = "keywright-system"
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The namespaces to watch; none: all."""
+        if not self.namespaces:
+            return ()
+        return tuple(dict.fromkeys((*self.namespaces, self.system_namespace)))
+
+    def namespaces_of(self, kind: str) -> tuple[str | None, ...]:
+        """Return where objects of a kind count; None alone: everywhere."""
+        if not self.namespaces:
+            return (None,)
+        return self.watched if kind == "revocation" else self.namespaces
+
+    def includes(self, kind: str, namespace: str) -> bool:
+        """Return whether an object counts: in the system namespace a watch sees more than is served."""
+        return not self.namespaces or namespace in self.namespaces_of(kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the operator was started."""
+
+    kubeconfig: str | None = None
+    realm: Realm = Realm()
+    bind_address: str = "127.0.0.1"
+    ops_port: int = 8081
+    workers: int = 8
+
+
+class Reconciler(Protocol):
+    """What the process is there for."""
+
+    async def reconcile(self, key: str) -> float | None:
+        """Bring one object in line; return the seconds until it is due again."""
+
+    def observe(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
+        """Take note of a watch event, after the cache has, and wake whom it concerns."""
+
+
+class ReconcilerFactory(Protocol):
+    """How one is made."""
+
+    def __call__(
+        self,
+        client: Client,
+        cache: Cache,
+        recorder: Recorder,
+        *,
+        system_namespace: str,
+        wake: Callable[[str], None],
+        clock: Callable[[], datetime],
+        minted: Callable[[Cause], None],
+    ) -> Reconciler: ...

@@ -1,0 +1,245 @@
+"""Revocations: which act on an ApiKey, and what their own status says.
+
+A Revocation is in force from its creation, whatever its status says: the verifier goes by the spec alone.
+It acts on generations of ApiKeys whose namespace, or whose Project's namespace, is its own; from the
+system namespace on any. What it was found to act on is copied into the system namespace, so that deleting
+it brings nothing back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydantic import ValidationError
+
+from keywright.api.apikey import ApiKey
+from keywright.api.meta import API_VERSION, format_time, round_up
+from keywright.api.reasons import RevocationReadyReason
+from keywright.api.revocation import Revocation, RevocationReason, RevocationStatus
+from keywright.controller.cache import key_of
+from keywright.keys import revocations as records
+from keywright.keys.actions import CreateRecord
+from keywright.keys.conditions import condition
+from keywright.kube import paths
+from keywright.kube.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from keywright.controller.cache import Cache
+    from keywright.kube.client import Client
+
+log = structlog.get_logger("keywright.revocation")
+
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+class Revocations:
+    """Knows every Revocation by what it names, and keeps their status."""
+
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        *,
+        system_namespace: str,
+        wake: Callable[[str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._system_namespace = system_namespace
+        self._wake = wake
+        self._clock = clock
+        self._by_target: dict[str, dict[str, Revocation]] = {}
+        self._targets: dict[str, str] = {}
+
+    def observe(self, event_type: str | None, obj: dict[str, Any]) -> None:
+        """Take note of a Revocation, and wake the ApiKeys that it names."""
+        name = key_of(obj)
+        old = self._targets.pop(name, None)
+        if old is not None:
+            del self._by_target[old][name]
+        if event_type == "DELETED":
+            return
+        try:
+            revocation = Revocation.model_validate(obj)
+        except ValidationError:
+            log.warning("a Revocation cannot be read", revocation=name)
+            return
+        target = _target(revocation)
+        self._targets[name] = target
+        self._by_target.setdefault(target, {})[name] = revocation
+        for key in self._named(revocation):
+            self._wake(f"apikey:{key}")
+
+    def of_generations(self, api_key: ApiKey) -> dict[str, RevocationReason]:
+        """Return the generations of an ApiKey that a Revocation acts on, with its reason."""
+        return {
+            generation.id: revocation.spec.reason
+            for generation in api_key.status.keys
+            for revocation in self._acting(f"id:{generation.id}", api_key)
+        }
+
+    def of_whole(self, api_key: ApiKey) -> RevocationReason | None:
+        """Return the reason of a Revocation of the whole ApiKey; a copy acts on the UID in its name only."""
+        for revocation in self._acting(f"key:{api_key.name}", api_key):
+            uid = revocation.metadata.name.removeprefix("a-")
+            copied = self._ours(revocation) and revocation.metadata.name.startswith("a-")
+            if not copied or uid == api_key.metadata.uid:
+                return revocation.spec.reason
+        return None
+
+    def recorded(self, api_key: ApiKey) -> frozenset[str]:
+        """Return the generations of an ApiKey that have a record in the system namespace."""
+        return frozenset(
+            generation.id
+            for generation in api_key.status.keys
+            if f"{self._system_namespace}/{records.record_name(generation.id)}"
+            in self._by_target.get(f"id:{generation.id}", {})
+        )
+
+    async def reconcile(self, name: str) -> float | None:
+        """Bring the status of one Revocation up to date, and its copy into the system namespace."""
+        obj = self._cache.get("revocation", name)
+        if obj is None or "deletionTimestamp" in obj["metadata"]:
+            return None
+        revocation = Revocation.model_validate(obj)
+        status = await self._status(revocation)
+        if status != revocation.status:
+            await self._write(revocation, status)
+        return None
+
+    def _acting(self, target: str, api_key: ApiKey) -> Iterator[Revocation]:
+        places = self._places(api_key)
+        for revocation in self._by_target.get(target, {}).values():
+            if revocation.metadata.namespace in places:
+                yield revocation
+
+    def _places(self, api_key: ApiKey) -> set[str]:
+        return {api_key.metadata.namespace, api_key.project.partition("/")[0], self._system_namespace}
+
+    def _ours(self, revocation: Revocation) -> bool:
+        label, value = records.MANAGED_BY
+        metadata = revocation.metadata
+        return metadata.namespace == self._system_namespace and metadata.labels.get(label) == value
+
+    def _named(self, revocation: Revocation) -> list[str]:
+        """Return the ApiKeys that a Revocation names, whether or not it may act on them."""
+        ref = revocation.spec.api_key_ref
+        if ref is not None:
+            return [ref.within(revocation.metadata.namespace)]
+        return self._cache.mentioning("apikey", f'"id":"{revocation.spec.key_id}"')
+
+    def _api_keys(self, revocation: Revocation) -> Iterator[ApiKey]:
+        for name in self._named(revocation):
+            obj = self._cache.get("apikey", name)
+            if obj is None:
+                continue
+            try:
+                yield ApiKey.model_validate(obj)
+            except ValidationError:
+                log.warning("an ApiKey that a Revocation names cannot be read", api_key=name)
+
+    async def _status(self, revocation: Revocation) -> RevocationStatus:
+        if self._ours(revocation):
+            annotations = revocation.metadata.annotations
+            update = {
+                "api_key": annotations.get(records.API_KEY),
+                "api_key_uid": annotations.get(records.API_KEY_UID),
+                "project": annotations.get(records.PROJECT),
+            }
+            return self._in_force(revocation, update)
+        if revocation.status.recorded_at is not None:
+            return revocation.status  # decided once
+        found = list(self._api_keys(revocation))
+        if not found:
+            message = f"nothing is known of {_target(revocation).partition(':')[2]}: it acts once it is"
+            return self._with(revocation, RevocationReadyReason.KEY_NOT_FOUND, message, {})
+        for api_key in found:
+            if revocation.metadata.namespace in self._places(api_key):
+                await self._copy(revocation, api_key)
+                update = {
+                    "api_key": api_key.name,
+                    "api_key_uid": api_key.metadata.uid,
+                    "project": api_key.project,
+                }
+                return self._in_force(revocation, update)
+        places = " or ".join(sorted(self._places(found[0])))
+        message = f"it names {found[0].name} from another namespace: create it in {places}"
+        return self._with(revocation, RevocationReadyReason.NOT_AUTHORIZED, message, {})
+
+    async def _copy(self, revocation: Revocation, api_key: ApiKey) -> None:
+        """Write the copy that stays when the first one is deleted."""
+        key_id = revocation.spec.key_id
+        if key_id is not None:
+            generation = next((g for g in api_key.status.keys if g.id == key_id), None)
+            until = (
+                format_time(round_up(generation.expires_at)) if generation and generation.expires_at else ""
+            )
+            manifest = records.record_manifest(CreateRecord(key_id, until, revocation.spec.reason), api_key)
+        else:
+            manifest = records.whole_record_manifest(api_key, revocation.spec.reason)
+        if key_of(revocation.wire()) == f"{self._system_namespace}/{manifest['metadata']['name']}":
+            return  # it is its own copy
+        try:
+            answer = await self._client.create(paths.revocations(self._system_namespace), manifest)
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
+            return
+        self._cache.put("revocation", answer)
+        self.observe(None, answer)
+
+    def _in_force(self, revocation: Revocation, update: dict[str, Any]) -> RevocationStatus:
+        recorded = revocation.status.recorded_at or self._clock().replace(microsecond=0)
+        reason = RevocationReadyReason.IN_FORCE
+        return self._with(revocation, reason, reason.sentence, {**update, "recorded_at": recorded})
+
+    def _with(
+        self, revocation: Revocation, reason: RevocationReadyReason, message: str, update: dict[str, Any]
+    ) -> RevocationStatus:
+        generation = revocation.metadata.generation
+        ready = condition(
+            revocation.status.conditions,
+            "Ready",
+            holds=reason is RevocationReadyReason.IN_FORCE,
+            reason=reason,
+            message=message,
+            now=self._clock(),
+            generation=generation,
+        )
+        return revocation.status.model_copy(
+            update={
+                "observed_generation": generation,
+                "conditions": (ready,),
+                "revoked_at": revocation.metadata.creation_timestamp,
+                **update,
+            }
+        )
+
+    async def _write(self, revocation: Revocation, status: RevocationStatus) -> None:
+        metadata = revocation.metadata
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "Revocation",
+            "metadata": {
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            },
+            "status": status.wire(),
+        }
+        answer = await self._client.replace(paths.revocation_status(metadata.namespace, metadata.name), body)
+        self._cache.put("revocation", answer)
+        ready = status.conditions[0]
+        log.info("revocation", revocation=key_of(answer), reason=ready.reason, api_key=status.api_key)
+
+
+def _target(revocation: Revocation) -> str:
+    if revocation.spec.api_key_ref is not None:
+        return f"key:{revocation.spec.api_key_ref.within(revocation.metadata.namespace)}"
+    return f"id:{revocation.spec.key_id}"

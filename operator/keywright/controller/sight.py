@@ -1,0 +1,171 @@
+"""What a pass sees: the cached objects, and what it reads live where the plan asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from keywright.api.apikey import ApiKey, ApiKeySpec, SecretTemplate
+from keywright.api.meta import Ref
+from keywright.api.project import NamespacesFrom, Project
+from keywright.errors import KeywrightError
+from keywright.keys import grants
+from keywright.keys.secret import SecretView
+from keywright.keys.seen import Absent, Seen, Unread
+from keywright.kube import paths
+from keywright.kube.errors import ApiError
+
+if TYPE_CHECKING:
+    from keywright.controller.cache import Cache
+    from keywright.controller.memory import Memory
+    from keywright.controller.revocations import Revocations
+    from keywright.controller.sealing import Sealing
+    from keywright.kube.client import Client
+
+MAX_SKEW = timedelta(seconds=30)
+_FORBIDDEN, _NOT_FOUND = 403, 404
+
+
+class UnreadableStatusError(KeywrightError):
+    """A status that is none: nothing is written over it, since it may be all that is known of live keys."""
+
+    code = "unreadable_status"
+
+
+@dataclass(slots=True)
+class Looked:
+    """What this pass has read live so far; None: not yet."""
+
+    secret: SecretView | Absent | Unread = field(default_factory=Unread)
+    namespace_terminating: bool | None = None
+    records_possible: bool = True
+
+
+class Sight:
+    """Builds the input of the plan."""
+
+    def __init__(self, client: Client, cache: Cache, revocations: Revocations, sealing: Sealing) -> None:
+        self._client = client
+        self._cache = cache
+        self._revocations = revocations
+        self._sealing = sealing
+
+    async def see(self, obj: dict[str, Any], memory: Memory, looked: Looked) -> Seen:
+        """Gather all that decides about an ApiKey.
+
+        Raises UnreadableStatusError; a spec that cannot be read is a finding, not an error.
+        """
+        api_key, unreadable = _parse(obj)
+        memory.forget_settled(api_key)
+        project, readable = self._project(api_key)
+        seen = Seen(
+            api_key=api_key,
+            project=project,
+            sealing=await self._sealing.keys(),
+            secret=looked.secret,
+            project_readable=readable,
+            unreadable=unreadable,
+            namespace_labels=await self._namespace_labels(project, api_key),
+            namespace_terminating=looked.namespace_terminating,
+            siblings=self._siblings(project, api_key),
+            verified=memory.verified,
+            held=memory.held,
+            refused=frozenset(memory.refused),
+            refusal=memory.refusal,
+            revoked=self._revocations.of_generations(api_key),
+            revoked_whole=self._revocations.of_whole(api_key),
+            recorded=self._revocations.recorded(api_key),
+            records_possible=looked.records_possible,
+            clock_trusted=self._clock_trusted(),
+        )
+        return replace(seen, foreign_digests=self._foreign_digests(seen))
+
+    async def secret(self, api_key: ApiKey) -> SecretView | Absent:
+        """Read the Secret of an ApiKey."""
+        try:
+            obj = await self._client.get(paths.secret(api_key.metadata.namespace, api_key.secret_name))
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return Absent()
+        return SecretView.of(obj)
+
+    async def namespace_terminating(self, name: str) -> bool:
+        """Read whether a Namespace is going away. Where it may not be read, a refused write will tell."""
+        namespace = await self._namespace(name)
+        return namespace is not None and "deletionTimestamp" in namespace["metadata"]
+
+    async def _namespace(self, name: str) -> dict[str, Any] | None:
+        try:
+            return await self._client.get(paths.namespace(name))
+        except ApiError as error:
+            if error.status not in {_FORBIDDEN, _NOT_FOUND}:
+                raise
+            return None
+
+    def _project(self, api_key: ApiKey) -> tuple[Project | None, bool]:
+        obj = self._cache.get("project", api_key.project)
+        if obj is None or "deletionTimestamp" in obj["metadata"]:
+            return None, True
+        try:
+            return Project.model_validate(obj), True
+        except ValidationError:
+            return None, False
+
+    async def _namespace_labels(self, project: Project | None, api_key: ApiKey) -> dict[str, str] | None:
+        """Read the labels of the ApiKey's namespace, only where a selector asks for them."""
+        if project is None or not _selects(project):
+            return {}
+        namespace = await self._namespace(api_key.metadata.namespace)
+        return None if namespace is None else namespace["metadata"].get("labels") or {}
+
+    def _siblings(self, project: Project | None, api_key: ApiKey) -> tuple[int, int]:
+        """Count who comes before a new ApiKey, only where a quota asks for it."""
+        limits = project.spec.limits if project is not None else None
+        counted = limits is not None and (limits.max_keys, limits.max_keys_per_namespace) != (None, None)
+        if not counted or api_key.status.revision:
+            return 0, 0
+        return grants.counts_before(api_key.metadata.uid, self._cache.summaries_of(api_key.project))
+
+    def _foreign_digests(self, seen: Seen) -> frozenset[str]:
+        """Name the digest in an owned Secret if another ApiKey has it too: it is not adopted then."""
+        if seen.api_key.status.revision or not isinstance(seen.secret, SecretView):
+            return frozenset()
+        digest = seen.secret.digest(seen.api_key.spec.secret.key)
+        if digest is None:
+            return frozenset()
+        holders = self._cache.mentioning("apikey", digest)
+        return frozenset({digest} if set(holders) - {seen.api_key.name} else ())
+
+    def _clock_trusted(self) -> bool:
+        return self._client.skew is None or abs(self._client.skew) <= MAX_SKEW
+
+
+def _selects(project: Project) -> bool:
+    allowed = [
+        project.spec.allowed_namespaces,
+        *(scope.allowed_namespaces for scope in project.spec.scopes or ()),
+    ]
+    return any(a is not None and a.from_ is NamespacesFrom.SELECTOR for a in allowed)
+
+
+def _parse(obj: dict[str, Any]) -> tuple[ApiKey, str | None]:
+    """Read an ApiKey; one whose spec has no meaning keeps its status, and says which field is wrong."""
+    try:
+        return ApiKey.model_validate(obj), None
+    except ValidationError as error:
+        wrong = next(iter(error.errors(include_input=False, include_url=False)))
+    field = ".".join(str(part) for part in wrong["loc"])
+    if wrong["loc"][:1] == ("status",):
+        raise UnreadableStatusError("the status cannot be read: restore it", field=field)
+    status = obj.get("status") or {}
+    template = SecretTemplate(name=status.get("secretName"))
+    spec = ApiKeySpec(project_ref=Ref(name="unreadable"), secret=template)
+    try:
+        readable = ApiKey.model_validate({**obj, "spec": spec.wire()})
+    except ValidationError:
+        raise UnreadableStatusError("the status cannot be read: restore it", field=field) from None
+    return readable, f"{field}: {wrong['msg']}"
