@@ -153,6 +153,10 @@ class Operator:
             time.sleep(0.05)
         return found
 
+    def exit_code(self) -> int:
+        """Return the exit status of an end of its own."""
+        return self._process.wait(timeout=20)
+
     def stop(self) -> tuple[int, float]:
         """Send SIGTERM; return its exit status and how many seconds it took."""
         began = time.monotonic()

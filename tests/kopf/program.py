@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from keywright.controller.cache import Cache
     from keywright.kube.client import Client
@@ -30,9 +29,9 @@ class StandIn:
         *,
         system_namespace: str,
         wake: Callable[[str], None],
-        clock: Callable[[], datetime],
+        **_others: object,
     ) -> None:
-        del client, recorder, clock
+        del client, recorder
         self._cache = cache
         self._wake = wake
         _tell(system_namespace=system_namespace)

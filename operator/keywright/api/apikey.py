@@ -1,7 +1,5 @@
 """ApiKey: one credential, kept valid."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 
@@ -114,16 +112,18 @@ class ApiKeySpec(Model):
     owner: Owner | None = None
     """The service account or team behind it; groups keys for listing, rotation and audit."""
     scopes: RequestedScopes | None = None
-    """What the key may do, such as "data:read", "data:*" for everything below, or "*" for all that the Project
-    grants. Default: nothing that needs a scope."""
+    """What the key may do, such as "data:read", "data:*" for everything below it, or "*" for all that the
+    Project grants. Default: nothing that needs a scope."""
     suspend: bool = False
     """True: the key is denied, and nothing is minted or rotated; expiry and revocation go on."""
     expires_after: Lifetime | None = None
-    """The life of each key from its minting on, such as "2160h" for 90 days; "0s": none. Default: the Project's."""
+    """The life of each key from its minting on, such as "2160h" for 90 days; "0s": no end.
+    Default: the Project's."""
     expires_at: WrittenTime | None = None
     """The end of the ApiKey as a whole: no key outlives it, and rotation stops."""
     rotation: Rotation | None = None
-    """When the key is replaced. Default: the Project's; else, with a life, {beforeExpiry: a third of it}; else never."""
+    """When the key is replaced. Default: the Project's; else, where a key has an end, before it by a third
+    of its life; else never."""
     secret: SecretTemplate = SecretTemplate()
     """The Secret that carries the key."""
     rollout_restart: Annotated[tuple[Workload, ...], ListMap("kind", "name"), Field(max_length=16)] | None = (
@@ -136,24 +136,24 @@ class ApiKeySpec(Model):
     """Its rate limits; [] for none. Default: the Project's; else, for a Client key, 100 requests a minute."""
 
 
-_SECRET = ".spec.secret.name"
+_SECRET_NAME = ".spec.secret.name"  # noqa: S105  a path
 
 
 def _effective(instance: str) -> str:
     """CEL: the name of the Secret, written out or not."""
-    return f"(has({instance}{_SECRET}) ? {instance}{_SECRET} : self.metadata.name)"
+    return f"(has({instance}{_SECRET_NAME}) ? {instance}{_SECRET_NAME} : self.metadata.name)"
 
 
 class ApiKey(Model):
     """An ApiKey is one credential: minted into a Secret, rotated with overlap, revoked when it is deleted."""
 
     cel = (
-        # At the root, where the object's own name is; writing the default out, or removing it, changes nothing.
+        # At the root, where metadata.name is; writing the default out, or removing it, changes nothing.
         Rule(
             cel=f"{_effective('self')} == {_effective('oldSelf')}",
             message="secret.name is immutable (absent it is the ApiKey's name): delete the ApiKey and create "
             "another one",
-            field_path=_SECRET,
+            field_path=_SECRET_NAME,
         ),
     )
 

@@ -3,8 +3,6 @@
 No rule stands here: the operator alone writes it, at every mint, and each rule would cost at each write.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 
@@ -35,7 +33,7 @@ class Cause(StrEnum):
     FIRST = "First"
     SCHEDULED = "Scheduled"
     REQUESTED = "Requested"
-    SECRET_LOST = "SecretLost"
+    SECRET_LOST = "SecretLost"  # noqa: S105  a reason, not a password
     REVOKED = "Revoked"
     ADOPTED = "Adopted"
 

@@ -1,9 +1,7 @@
-"""The forms of strings that a user writes: one type for each, with its bound and the sentence that explains it.
+"""The forms of strings that a user writes: a type for each, with its bound and a sentence that explains it.
 
 Durations and times are in `keywright.api.meta`, beside the code that reads them.
 """
-
-from __future__ import annotations
 
 from typing import Annotated
 
@@ -16,7 +14,7 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _SEGMENT = r"[a-z][a-z0-9_.-]*"
 
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
-# A qualified name: at most 63 characters behind a prefix of at most 253, whose length `QUALIFIED_KEY_LENGTH` bounds.
+# A qualified name has at most 63 characters behind a prefix of at most 253, which the second one bounds.
 QUALIFIED_KEY_PATTERN = rf"^({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
 QUALIFIED_KEY_LENGTH = r"^([^/]{1,253}/)?[^/]*$"
 DATA_KEY_PATTERN = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
@@ -84,12 +82,12 @@ KeyPrefix = Annotated[
     Field(max_length=32),
     Form(
         r"^[a-z][a-z0-9]{1,9}(_[a-z0-9]{1,10}){0,2}$",
-        "write 2 to 10 lower-case letters and digits, a letter first, then at most two further parts of 1 to 10, "
-        'joined by "_", such as "kw" or "acme_pay"',
+        "write 2 to 10 lower-case letters and digits, a letter first, then at most two further parts of "
+        '1 to 10, joined by "_", such as "kw" or "acme_pay"',
     ),
     Rule(
         cel="!" + matches("self", r"(^|_)(dev|prod|client)(_|$)"),
-        message="no part of keyPrefix may be dev, prod or client: what follows the prefix in a key is its type",
+        message="no part of keyPrefix may be dev, prod or client: in a key these say its type",
     ),
 ]
 KeyID = Annotated[
@@ -106,8 +104,8 @@ ScopeName = Annotated[
     Field(max_length=128),
     Form(
         rf"^{_SEGMENT}(:{_SEGMENT}){{0,3}}$",
-        'write a scope of 1 to 4 segments joined by ":", each of lower-case letters, digits, "_", "." and "-" with a '
-        'letter first, such as "payments:refund"',
+        'write a scope of 1 to 4 segments joined by ":", each of lower-case letters, digits, "_", "." and '
+        '"-" with a letter first, such as "payments:refund"',
     ),
 ]
 RequestedScope = Annotated[
@@ -126,7 +124,7 @@ Method = Annotated[
     Field(max_length=16),
     Form(r"^[A-Z][A-Z-]*$", "write a method in upper case, such as GET; for any method leave methods out"),
 ]
-# A segment holds neither blanks nor control characters nor what a URL, a proxy or this grammar reads as something else.
+# No blanks, no control characters, and nothing that a URL, a proxy or this grammar reads as something else.
 _LITERAL = r"[^\p{Z}\p{Cc}/?#%\\;{}*]+"
 _PATH_SEGMENT = rf"/({_LITERAL}|\{{{_LITERAL}\}})"
 RoutePath = Annotated[
@@ -134,8 +132,8 @@ RoutePath = Annotated[
     Field(max_length=256),
     Form(
         rf"^(/|({_PATH_SEGMENT})+/?|({_PATH_SEGMENT})*/\*)$",
-        'write "/", or segments that are each literal (no blank, control character, ? # % \\ ; { } *) or {x}, '
-        'with /* only at the end, such as "/v1/keys/{id}" or "/v1/*"',
+        'write "/", or segments that are each literal (no blank, control character, ? # % \\ ; { } *) or '
+        '{x}, with /* only at the end, such as "/v1/keys/{id}" or "/v1/*"',
     ),
     Rule(
         cel="!" + matches("self", r"/\.\.?(/|$)"),
@@ -171,7 +169,7 @@ Cidr = Annotated[
     Field(max_length=43),
     Rule(
         cel="isCIDR(self)",
-        message='write a network with its prefix length, such as "10.0.0.0/8", "192.0.2.7/32" or "2001:db8::/32"',
+        message='write a network with its prefix length, such as "10.0.0.0/8" or "2001:db8::/32"',
     ),
     Rule(
         cel="!isCIDR(self) || cidr(self).masked() in [cidr(self)]",

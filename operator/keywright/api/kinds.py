@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from keywright.api.apikey import ApiKey
-from keywright.api.meta import Model
 from keywright.api.project import Project
 from keywright.api.revocation import Revocation
+
+if TYPE_CHECKING:
+    from keywright.api.meta import Model
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ _STATUS = Column(
 )
 _AGE = Column("Age", ".metadata.creationTimestamp", "Time since its creation.", type="date")
 
-# A time in the future is a string column: a column of type date shows how long ago it was, and <invalid> for these.
+# A future time is a string: a column of type date says how long ago a time was, and <invalid> of these.
 KINDS = (
     Kind(
         model=Project,

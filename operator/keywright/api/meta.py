@@ -6,8 +6,6 @@ means an empty list: the API server stores `[]` and prunes nulls, and the contra
 different meanings.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,10 +27,15 @@ _DURATION_MESSAGE = (
     'write a duration in h, m, s or ms, such as "2160h" for 90 days (there is no unit for days)'
 )
 
-_COMMON_YEAR_DAY = r"2[0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+# Days that exist, for CEL answers a parse of any other with an error instead of a message.
+_MONTH_AND_DAY = (
+    r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
 _LEAP_DAY = r"(2[0-9](0[48]|[2468][048]|[13579][26])|2[048]00)-02-29"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-TIME_PATTERN = rf"^({_COMMON_YEAR_DAY}|{_LEAP_DAY})T{_CLOCK}:[0-5][0-9](\.[0-9]{{1,9}})?(Z|[+-]{_CLOCK})$"
+TIME_PATTERN = (
+    rf"^(2[0-9]{{3}}-{_MONTH_AND_DAY}|{_LEAP_DAY})T{_CLOCK}:[0-5][0-9](\.[0-9]{{1,9}})?(Z|[+-]{_CLOCK})$"
+)
 
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _MOST_HOURS = 99_999

@@ -1,6 +1,4 @@
-"""The parts that a Project sets by default and an ApiKey may set itself: lifetime, rotation and rate limits."""
-
-from __future__ import annotations
+"""The parts that a Project sets by default and an ApiKey may set itself: lifetime, rotation, rate limits."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -74,8 +72,9 @@ class Rotation(Model):
             message="timeZone is the time zone of schedule: write schedule too, or leave timeZone out",
         ),
         Rule(
-            cel="!has(self.overlap) || !has(self.interval) || "
-            f"!({_lengths('self.overlap', 'self.interval')}) || duration(self.overlap) <= duration(self.interval)",
+            cel="!has(self.overlap) || !has(self.interval) "
+            f"|| !({_lengths('self.overlap', 'self.interval')}) || "
+            "duration(self.overlap) <= duration(self.interval)",
             message="write an overlap no longer than interval",
             field_path=".overlap",
         ),
@@ -93,8 +92,8 @@ class Rotation(Model):
     before_expiry: Annotated[Duration, at_least("1s", 'write at least "1s"')] | None = None
     """How long before its end a key is replaced, such as "72h"; at least 10s shorter than `expiresAfter`."""
     overlap: Duration | None = None
-    """How long the old key stays valid after the new one is in the Secret; "0s" ends it at once. Default: "24h",
-    but never more than `interval` or the gap to the next scheduled run."""
+    """How long the old key stays valid after the new one is in the Secret; "0s" ends it at once.
+    Default: "24h", but never more than `interval` or the gap to the next scheduled run."""
 
 
 class RateLimit(Model):

@@ -1,7 +1,5 @@
 """Project: who may have keys, and what they may do."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 
@@ -63,7 +61,7 @@ class AllowedNamespaces(Model):
     )
 
     from_: NamespacesFrom = Field(default=NamespacesFrom.SAME, alias="from")
-    """Same: the Project's own namespace. All: every namespace. Selector: the namespaces that `selector` chooses."""
+    """Same: the Project's own namespace. All: every namespace. Selector: those that `selector` chooses."""
     selector: LabelSelector | None = None
     """The labels of the namespaces, with `from: Selector` only."""
 
@@ -78,7 +76,7 @@ class ScopeSelectorRequirement(LabelSelectorRequirement):
 class ScopeSelector(LabelSelector):
     """A label selector with bounds that let a Project hold one for each scope."""
 
-    match_labels: Annotated[dict[str, LabelValue], LABEL_KEYS, Field(max_length=8)] = {}
+    match_labels: Annotated[dict[str, LabelValue], LABEL_KEYS, Field(max_length=8)] = {}  # noqa: RUF012  pydantic copies it
     """Labels that the namespace has, with these values."""
     match_expressions: Annotated[tuple[ScopeSelectorRequirement, ...], Field(max_length=4)] = ()
     """Further expressions that hold."""
@@ -88,7 +86,7 @@ class ScopeNamespaces(AllowedNamespaces):
     """Whose ApiKeys may have a scope. `from` is written out: an item of a list has no defaults."""
 
     from_: NamespacesFrom = Field(alias="from")
-    """Same: the Project's own namespace. All: every namespace. Selector: the namespaces that `selector` chooses."""
+    """Same: the Project's own namespace. All: every namespace. Selector: those that `selector` chooses."""
     selector: ScopeSelector | None = None
     """The labels of the namespaces, with `from: Selector` only."""
 
@@ -159,7 +157,7 @@ class ProjectLimits(Model):
     max_keys_per_namespace: Annotated[int, Field(ge=0)] | None = None
     """How many of them may be in one namespace."""
     max_expires_after: Annotated[Duration, at_least("1s", 'write at least "1s"')] | None = None
-    """The longest life of a key; one without a life of its own gets this one. Acts on existing keys at once."""
+    """The longest life of a key, and that of a key without one. Acts on existing keys at once."""
     allowed_types: KeyTypes | None = None
     """The types that an ApiKey may have. Default: all."""
 
@@ -224,25 +222,25 @@ class ProjectStatus(Model):
     """How many ApiKeys refer here."""
 
 
-_SECRET = ".spec.defaultKey.secretName"
+_SECRET_NAME = ".spec.defaultKey.secretName"  # noqa: S105  a path
 
 
 def _effective(instance: str) -> str:
     """CEL: the name of the default key's Secret, written out or not."""
-    return f"(has({instance}{_SECRET}) ? {instance}{_SECRET} : self.metadata.name + '-default')"
+    return f"(has({instance}{_SECRET_NAME}) ? {instance}{_SECRET_NAME} : self.metadata.name + '-default')"
 
 
 class Project(Model):
     """A Project says who may have API keys and what they may do: scopes, routes, defaults and limits."""
 
     cel = (
-        # At the root, where the object's own name is; writing the default out, or removing it, changes nothing.
+        # At the root, where metadata.name is; writing the default out, or removing it, changes nothing.
         Rule(
             cel="!has(self.spec.defaultKey) || !has(oldSelf.spec.defaultKey) || "
             f"{_effective('self')} == {_effective('oldSelf')}",
-            message='defaultKey.secretName is immutable (absent it is "<project>-default"): remove defaultKey, '
-            "which revokes the default key, then write it anew",
-            field_path=_SECRET,
+            message='defaultKey.secretName is immutable (absent it is "<project>-default"): remove '
+            "defaultKey, which revokes the default key, then write it anew",
+            field_path=_SECRET_NAME,
         ),
     )
 

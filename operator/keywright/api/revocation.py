@@ -1,7 +1,5 @@
 """Revocation: never valid again."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

@@ -8,7 +8,7 @@ CEL; a `Form` is one regular expression that both the API server and the models 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -36,9 +36,9 @@ Rules: TypeAlias = tuple[Rule, ...]
 class Form:
     """What a string looks like: a regular expression, and the sentence for whoever wrote another one.
 
-    The API server answers a schema `pattern` with the bare expression, so this becomes a CEL rule. RE2 and
-    pydantic's engine read the same syntax except for `\\s`, `\\d`, `\\w` and `\\b` (there Unicode, here ASCII):
-    none of these may stand in it, or a parse would be stricter than the schema.
+    The API server answers a schema `pattern` with the bare expression, so this becomes a CEL rule.
+    RE2 and pydantic's engine read the same syntax but for the classes \\s, \\d, \\w and \\b, which mean
+    Unicode to the latter: none of these may stand in it, or a parse would be stricter than the schema.
     """
 
     pattern: str
@@ -57,8 +57,7 @@ class Form:
         schema = handler(source)
         if schema["type"] != "str" or "pattern" in schema:
             raise TypeError("a Form is for a string, and the only one of it")
-        schema["pattern"] = self.pattern
-        return schema
+        return cast("CoreSchema", dict(schema) | {"pattern": self.pattern})
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Place:
 
 
 def resource_schema(model: type[Model], *, longest_name: int) -> Schema:
-    """Return the schema of a whole resource; its metadata is the API server's, but for the length of the name."""
+    """Return the schema of a whole resource; only the length of its name bounds its metadata."""
     place = Place(model.__name__)
     _refuse_behaviour(model, place)
     if list(model.model_fields) != ["metadata", "spec", "status"]:
@@ -134,7 +134,7 @@ def _schema(annotation: Any, metadata: list[Any], place: Place) -> Schema:
 
 
 def _unwrap(annotation: Any, metadata: list[Any], place: Place) -> tuple[Any, list[Any]]:
-    """Return the type beneath `| None` and Annotated, and all metadata that was on the way, innermost first."""
+    """Return the type beneath `| None` and Annotated, and the metadata on the way to it, innermost first."""
     if get_origin(annotation) in (Union, types.UnionType):
         members = [member for member in get_args(annotation) if member is not type(None)]
         if len(members) != 1:
@@ -152,30 +152,42 @@ def _unwrap(annotation: Any, metadata: list[Any], place: Place) -> tuple[Any, li
 
 def _bare_schema(annotation: Any, metadata: list[Any], place: Place, *, ruled: bool) -> Schema:
     """Return the schema of a type; what went into it is taken from the metadata."""
-    arguments = get_args(annotation)
-    if get_origin(annotation) is tuple and arguments[1:] == (...,):
-        items = _schema(arguments[0], [], place.item())
-        return {"type": "array", "items": items} | _list_type(metadata) | _sizes("Items", metadata, place)
-    if get_origin(annotation) is dict and arguments[0] is str:
-        values = _schema(arguments[1], [], place.item())
-        return {"type": "object", "additionalProperties": values} | _sizes("Properties", metadata, place)
-    if annotation is str:
-        return {"type": "string"} | _sizes("Length", metadata, place)
-    if annotation is bool:
-        return {"type": "boolean"}
-    if annotation is int:
-        return {"type": "integer", "format": "int64"} | _range(metadata, place)
+    if get_origin(annotation) in (tuple, dict):
+        return _collection(annotation, metadata, place)
+    if not isinstance(annotation, type):
+        raise place.refuse(f"{annotation}")
+    if issubclass(annotation, Model):
+        return model_schema(annotation, place)
+    if issubclass(annotation, StrEnum):
+        return {"type": "string", "enum": [member.value for member in annotation]}
     if annotation is datetime:
         return _time(metadata, judged=ruled and place.judged)
-    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
-        return {"type": "string", "enum": [member.value for member in annotation]}
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        return model_schema(annotation, place)
+    return _scalar(annotation, metadata, place)
+
+
+def _collection(annotation: Any, metadata: list[Any], place: Place) -> Schema:
+    first, *others = get_args(annotation)
+    if get_origin(annotation) is tuple and others == [...]:
+        items = _schema(first, [], place.item())
+        return {"type": "array", "items": items} | _list_type(metadata) | _sizes("Items", metadata, place)
+    if get_origin(annotation) is dict and first is str:
+        values = _schema(others[0], [], place.item())
+        return {"type": "object", "additionalProperties": values} | _sizes("Properties", metadata, place)
+    raise place.refuse(f"{annotation}")
+
+
+def _scalar(annotation: type, metadata: list[Any], place: Place) -> Schema:
+    if annotation is str:
+        return {"type": "string"} | _sizes("Length", metadata, place)
+    if annotation is int:
+        return {"type": "integer", "format": "int64"} | _range(metadata, place)
+    if annotation is bool:
+        return {"type": "boolean"}
     raise place.refuse(f"{annotation}")
 
 
 def _time(metadata: list[Any], *, judged: bool) -> Schema:
-    """Return the schema of a time; with a rule without `format`, for CEL would then see a parsed time or an error."""
+    """Return the schema of a time; without `format` where CEL judges it, to which a bad one were an error."""
     for item in list(metadata):
         if item in (BeforeValidator(parse_time), PlainSerializer(format_time, return_type=str)):
             metadata.remove(item)

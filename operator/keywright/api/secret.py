@@ -1,7 +1,5 @@
 """The Secret as an ApiKey describes it: names, labels, annotations and further entries."""
 
-from __future__ import annotations
-
 import re
 from enum import StrEnum
 from typing import Annotated
@@ -27,12 +25,15 @@ _COMMON_KEY = r"^app\.kubernetes\.io/(name|component|part-of|version)$"
 # Such a label or annotation makes other software track, prune or copy the Secret, or read it as its own.
 _NO_RESERVED_KEYS = Rule(
     cel=f"self.all(k, !{matches('k', _RESERVED_KEY)} || {matches('k', _COMMON_KEY)})",
-    message=f"names under {', '.join(_OTHERS)} and their subdomains are reserved: write names of your own, or "
-    "app.kubernetes.io/name, component, part-of or version",
+    message=f"names under {', '.join(_OTHERS)} and their subdomains are reserved: write names of "
+    "your own, or app.kubernetes.io/name, component, part-of or version",
 )
 
 # In words: no $( but that of a variable, or one behind a run of two or more $, of which the last two escape.
 _EXPANDABLE = r"^([^$]|\$\((API_KEY|KEY_ID|PROJECT|EXPIRES_AT)\)|\$\$+\(|\$+[^$(])*\$*$"
+_ONLY_FOUR = (
+    "only $(API_KEY), $(KEY_ID), $(PROJECT) and $(EXPIRES_AT) are expanded; for any other $( write $$("
+)
 
 
 class OnLoss(StrEnum):
@@ -83,15 +84,14 @@ class SecretTemplate(Model):
             Field(max_length=16),
             Rule(
                 cel=f"self.all(k, {matches('k', DATA_KEY_PATTERN)} && size(k) <= 253)",
-                message='write each key with letters, digits, "-", "_" and ".", such as ".env" (at most 253 characters)',
+                message='write each key with letters, digits, "-", "_" and ".", such as ".env", '
+                "in at most 253 characters",
             ),
             Rule(
                 cel=f"self.all(k, {matches('self[k]', _EXPANDABLE)})",
-                message="only $(API_KEY), $(KEY_ID), $(PROJECT) and $(EXPIRES_AT) are expanded; "
-                "for any other $( write $$(",
-                message_expression=f"'in the entry ' + self.filter(k, !{matches('self[k]', _EXPANDABLE)})[0] + "
-                "': only $(API_KEY), $(KEY_ID), $(PROJECT) and $(EXPIRES_AT) are expanded; "
-                "for any other $( write $$('",
+                message=_ONLY_FOUR,
+                message_expression="'in the entry ' "
+                f"+ self.filter(k, !{matches('self[k]', _EXPANDABLE)})[0] + ': {_ONLY_FOUR}'",
             ),
             Rule(
                 cel="self.map(k, size(self[k])).sum() <= 65536",
@@ -100,6 +100,7 @@ class SecretTemplate(Model):
         ]
         | None
     ) = None
-    """Further entries. $(API_KEY), $(KEY_ID), $(PROJECT) and $(EXPIRES_AT) are expanded; $$( stands for $(."""
+    """Further entries, in which $(API_KEY), $(KEY_ID), $(PROJECT) and $(EXPIRES_AT) are expanded and $$(
+    stands for $(."""
     on_loss: OnLoss = OnLoss.REMINT
     """When the Secret or its value is gone or was changed by hand: Remint it at once, or only Alert."""

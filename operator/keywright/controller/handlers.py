@@ -11,7 +11,6 @@ import itertools
 from typing import TYPE_CHECKING, Any, Protocol
 
 import kopf
-
 from keywright.api.meta import GROUP, VERSION
 from keywright.kube.paths import PLURALS
 

@@ -201,12 +201,13 @@ def _mint(facts: Facts, mint: Mint) -> Plan | None:
         return None
     if deletion.FINALIZER not in facts.api_key.metadata.finalizers:
         return Plan(AddFinalizer())
+    refusal = facts.seen.refusal
+    if refusal is not None and facts.now < refusal.retry_at:
+        return None
     for generation in facts.pending:
         if generation.id in facts.seen.held and generation.id not in facts.seen.refused:
             return _reveal(facts, generation)
-    refusal = facts.seen.refusal
-    waits = refusal is not None and facts.now < refusal.retry_at
-    if waits or waits_for_room(facts, wanted) or not may_publish(facts, wanted):
+    if waits_for_room(facts, wanted) or not may_publish(facts, wanted):
         return None
     return _publish(facts, wanted, project, mint)
 

@@ -1,0 +1,104 @@
+"""The operator under test: a process with the ServiceAccount and the rights that the chart grants."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import rbac
+from harness.api import Api, RefusedError
+from harness.operator import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from harness.leaks import Leaks
+
+SYSTEM = "keywright-system"
+ACCOUNT = "keywright-operator"
+USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the search for raw values last: it looks through what all others left behind."""
+    items.sort(key=lambda item: "test_no_raw_value" in item.nodeid)
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where every operator of the run logs to."""
+    return tmp_path_factory.mktemp("operator-logs")
+
+
+@pytest.fixture(scope="session")
+def system_namespace(admin: Api, crds: None) -> str:
+    """The system namespace with the chart's ServiceAccount and RBAC."""
+    ensure(admin, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
+    for obj in rbac.rbac(namespace=SYSTEM):
+        ensure(admin, obj)
+    return SYSTEM
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(admin: Api, system_namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig of the operator's ServiceAccount."""
+    path = f"/api/v1/namespaces/{system_namespace}/serviceaccounts/{ACCOUNT}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = admin.request("POST", path, request)["status"]["token"]
+    file = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    cluster = {"server": admin.server, "certificate-authority": str(admin.session.verify)}
+    file.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "operator",
+                "clusters": [{"name": "it", "cluster": cluster}],
+                "users": [{"name": ACCOUNT, "user": {"token": token}}],
+                "contexts": [{"name": "operator", "context": {"cluster": "it", "user": ACCOUNT}}],
+            }
+        )
+    )
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture(scope="session")
+def start_operator(operator_kubeconfig: Path, logs: Path, leaks: Leaks) -> Callable[..., Operator]:
+    """Start an operator; whoever starts it ends it."""
+
+    def start(*arguments: str) -> Operator:
+        return Operator(operator_kubeconfig, logs / f"operator-{next(_numbers)}.log", arguments)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def operator(start_operator: Callable[..., Operator]) -> Iterator[Operator]:
+    """An operator that is ready, for all tests of a file."""
+    running = start_operator().until_ready()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def namespace(admin: Api) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"team-{next(_numbers)}"
+    ensure(admin, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    admin.delete("Namespace", name)
+
+
+def ensure(admin: Api, obj: dict[str, object]) -> None:
+    """Create an object unless it is there."""
+    try:
+        admin.create(obj)
+    except RefusedError as error:
+        if error.status != 409:
+            raise

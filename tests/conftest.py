@@ -1,0 +1,79 @@
+"""The cluster that the tests share: brought up once, with Keywright's resources, and ended at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from harness.api import Api, RefusedError
+from harness.leaks import Leaks
+from harness.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+NAME = "tests"
+
+
+def controlplane(*arguments: str) -> str:
+    """Run the local control plane's command, its progress shown; return the last line that it prints."""
+    command = [sys.executable, "-m", "controlplane", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return (done.stdout.splitlines() or [""])[-1]
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(pytestconfig: pytest.Config) -> Iterator[Path]:
+    """A running cluster, the administrator's."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():  # building it takes minutes, which a person should see
+        path = Path(controlplane("up", "--name", NAME))
+    yield path
+    controlplane("down", "--name", NAME)
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> str:
+    """The path of a kubectl that fits the cluster."""
+    return controlplane("kubectl-path")
+
+
+@pytest.fixture(scope="session")
+def admin(kubeconfig: Path) -> Api:
+    """The administrator of the cluster."""
+    return Api(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def crds(admin: Api) -> None:
+    """Keywright's resources, installed once for all tests: a kind anew is a minute of garbage collection."""
+    for file in sorted((ROOT / "crds").glob("*.yaml")):
+        crd = yaml.safe_load(file.read_text())
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
+        query = {"fieldManager": "tests", "force": "true"}
+        admin.request("PATCH", path, crd, content_type="application/apply-patch+yaml", params=query)
+    for kind in ("Project", "ApiKey", "Revocation"):
+        until(lambda kind=kind: _served(admin, kind), bool, what=f"{kind} is served")
+
+
+@pytest.fixture(scope="session")
+def leaks(admin: Api, crds: None) -> Iterator[Leaks]:
+    """Whoever may read Secrets, remembering every raw value of the run."""
+    watching = Leaks(admin)
+    yield watching
+    watching.stop()
+
+
+def _served(admin: Api, kind: str) -> bool:
+    try:
+        admin.list(kind)
+    except RefusedError:
+        return False
+    return True

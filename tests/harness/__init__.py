@@ -1,0 +1,1 @@
+"""What the tests of the operator stand on: a real API server, the operator as a process, and patience."""

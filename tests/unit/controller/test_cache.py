@@ -1,0 +1,121 @@
+"""The cache: the newest state wins, whatever the order of arrival."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from keywright.controller.cache import Cache, Summary, summarise
+
+
+def api_key(
+    version: int = 1, *, uid: str = "u1", project: str | None = None, **status: Any
+) -> dict[str, Any]:
+    metadata = {
+        "namespace": "shop",
+        "name": "checkout",
+        "uid": uid,
+        "resourceVersion": str(version),
+        "generation": 3,
+        "managedFields": [{"manager": "kubectl"}],
+    }
+    ref = {"name": "payments", "namespace": project} if project else {"name": "payments"}
+    return {"metadata": metadata, "spec": {"projectRef": ref, "displayName": "Café"}, "status": status}
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache()
+
+
+def test_what_was_put_comes_back_without_managed_fields(cache: Cache) -> None:
+    obj = api_key()
+    assert cache.put("apikey", obj)
+    del obj["metadata"]["managedFields"]
+    assert cache.get("apikey", "shop/checkout") == obj
+    assert cache.version("apikey", "shop/checkout") == ("u1", 1)
+    assert cache.generation("apikey", "shop/checkout") == ("u1", 3)
+    assert cache.keys("apikey") == ["shop/checkout"]
+    assert cache.keys("project") == []
+
+
+def test_versions_are_compared_as_numbers(cache: Cache) -> None:
+    cache.put("apikey", api_key(9))
+    assert cache.put("apikey", api_key(10))
+    assert not cache.put("apikey", api_key(9))
+    assert cache.version("apikey", "shop/checkout") == ("u1", 10)
+
+
+def test_an_old_deletion_does_not_erase_a_new_object(cache: Cache) -> None:
+    cache.put("apikey", api_key(7, uid="u2"))
+    assert not cache.remove("apikey", "shop/checkout", resource_version="5")
+    assert cache.get("apikey", "shop/checkout") is not None
+
+
+def test_a_late_answer_does_not_revive_a_deleted_object(cache: Cache) -> None:
+    cache.put("apikey", api_key(5))
+    assert cache.remove("apikey", "shop/checkout", resource_version="8")
+    assert not cache.put("apikey", api_key(7))
+    assert cache.get("apikey", "shop/checkout") is None
+    assert cache.put("apikey", api_key(9, uid="u2"))
+
+
+def test_a_removal_without_a_version_is_final_for_what_was_known(cache: Cache) -> None:
+    cache.put("apikey", api_key(5))
+    assert cache.remove("apikey", "shop/checkout")
+    assert not cache.remove("apikey", "shop/checkout")
+    assert not cache.put("apikey", api_key(5))
+
+
+def test_what_is_changed_outside_does_not_change_the_cache(cache: Cache) -> None:
+    cache.put("apikey", api_key())
+    taken = cache.get("apikey", "shop/checkout")
+    assert taken is not None
+    taken["spec"]["displayName"] = "other"
+    again = cache.get("apikey", "shop/checkout")
+    assert again is not None
+    assert again["spec"]["displayName"] == "Café"
+
+
+def test_api_keys_are_found_by_project(cache: Cache) -> None:
+    cache.put("apikey", api_key(1, project="platform"))
+    assert cache.api_keys_of("platform/payments") == ["shop/checkout"]
+    cache.put("apikey", api_key(2))
+    assert cache.api_keys_of("platform/payments") == []
+    assert [summary.key for summary in cache.summaries_of("shop/payments")] == ["shop/checkout"]
+    cache.remove("apikey", "shop/checkout")
+    assert cache.api_keys_of("shop/payments") == []
+    assert cache.summary("shop/checkout") is None
+
+
+def test_what_mentions_a_text_is_found(cache: Cache) -> None:
+    cache.put("apikey", api_key(keys=[{"digest": "sha256:ab"}]))
+    assert cache.mentioning("apikey", "sha256:ab") == ["shop/checkout"]
+    assert cache.mentioning("apikey", "sha256:cd") == []
+
+
+def test_a_summary_says_what_counting_needs() -> None:
+    conditions = [{"type": "Rotating", "status": "True"}, {"type": "Ready", "status": "True"}]
+    obj = api_key(conditions=conditions, keys=[{"state": "Active"}, {"state": "Retiring"}], revision=4)
+    obj["metadata"] |= {
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "deletionTimestamp": "2026-01-02T00:00:00Z",
+    }
+    expected = Summary(
+        key="shop/checkout",
+        uid="u1",
+        namespace="shop",
+        project="shop/payments",
+        created="2026-01-01T00:00:00Z",
+        ready=True,
+        retiring=True,
+        deleting=True,
+        revision=4,
+    )
+    assert expected == summarise(obj)
+
+
+def test_an_object_with_nothing_in_it_is_summed_up_all_the_same() -> None:
+    summary = summarise({"metadata": {"namespace": "a", "name": "b"}, "status": {"keys": None}})
+    assert (summary.project, summary.ready, summary.revision) == ("a/", False, 0)
