@@ -8,7 +8,7 @@ CLUSTER ?= default
 PYTEST_ARGS ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test lint format generate cluster-up cluster-down kind lock clean
+.PHONY: help setup demo demo-end test lint format generate cluster-up cluster-down kind lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -41,13 +41,19 @@ test: lint ## lint, then every test, against a real API server that it brings up
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 demo: setup ## the whole story of a key on a real API server; KEEP=1 leaves it running
-	@$(BIN)/python examples/quickstart/demo.py $(if $(KEEP),--keep)
+	@PYTHONPATH=tests $(BIN)/python -m demo $(if $(KEEP),--keep)
+
+demo-end: setup ## end what make demo KEEP=1 left running
+	@PYTHONPATH=tests $(BIN)/python -m demo --end
 
 cluster-up: ## start a local control plane; the last line is its kubeconfig (CLUSTER=name)
 	@PYTHONPATH=tests $(PYTHON) -m controlplane up --name $(CLUSTER)
 
 cluster-down: ## end it
 	@PYTHONPATH=tests $(PYTHON) -m controlplane down --name $(CLUSTER)
+
+kind: ## create a kind cluster with Keywright's resources; needs a container engine and kind
+	@PYTHONPATH=tests $(PYTHON) -m controlplane kind
 
 lock: setup ## compile requirements/ anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+
 from harness.api import Api, RefusedError
 from harness.leaks import Leaks
 from harness.waiting import until
@@ -60,7 +62,7 @@ def crds(admin: Api) -> None:
         query = {"fieldManager": "tests", "force": "true"}
         admin.request("PATCH", path, crd, content_type="application/apply-patch+yaml", params=query)
     for kind in ("Project", "ApiKey", "Revocation"):
-        until(lambda kind=kind: _served(admin, kind), bool, what=f"{kind} is served")
+        until(partial(_served, admin, kind), bool, what=f"{kind} is served")
 
 
 @pytest.fixture(scope="session")

@@ -409,6 +409,16 @@ class Operator:
             recorded=frozenset(store.records),
         )
 
+    def look(self) -> Seen:
+        """Gather what a pass knows that has just read everything."""
+        self.begin()
+        secret = deepcopy(self.store.secret)
+        self.secret = SecretView.of(secret) if secret else Absent()
+        self.terminating = self.store.terminating
+        seen = self.seen()
+        self._end_pass()
+        return seen
+
     def mint(self, prefix: str, key_type: KeyType) -> RawKey:
         return raw_keys.mint(prefix, key_type, entropy=self.store.entropy)
 
@@ -458,8 +468,9 @@ class Operator:
             self.held[action.publishes.id] = action.publishes
         if isinstance(action, WriteSecret) and action.reveals is not None:
             self.reveals_sent[action.reveals] = self.reveals_sent.get(action.reveals, 0) + 1
+        planned_at = self.store.now - self.step_time
         request = Request(
-            action, metadata["uid"], metadata["resourceVersion"], self.store.now, sender=self.number
+            action, metadata["uid"], metadata["resourceVersion"], planned_at, sender=self.number
         )
         try:
             if fate is Fate.REFUSED and isinstance(action, WriteSecret):

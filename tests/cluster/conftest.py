@@ -7,9 +7,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+
 import rbac
 from harness.api import Api, RefusedError
+from harness.history import History
 from harness.operator import Operator
+from harness.team import Team
+from harness.writes import Writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,6 +97,58 @@ def namespace(admin: Api) -> Iterator[str]:
     ensure(admin, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     admin.delete("Namespace", name)
+
+
+@pytest.fixture
+def team(admin: Api, namespace: str) -> Team:
+    """The test's own namespace with a Project in it."""
+    made = Team(admin, namespace)
+    made.project()
+    return made
+
+
+@pytest.fixture(scope="module")
+def make_team(admin: Api) -> Iterator[Callable[[], Team]]:
+    """Make more namespaces with a Project each; they go at the end of the file."""
+    made: list[Team] = []
+
+    def make() -> Team:
+        one = Team(admin, f"team-{next(_numbers)}")
+        made.append(one)
+        ensure(admin, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one.namespace}})
+        one.project()
+        return one
+
+    yield make
+    for one in made:
+        admin.delete("Namespace", one.namespace)
+
+
+@pytest.fixture
+def record(admin: Api) -> Iterator[Callable[..., History]]:
+    """Record every version of some kinds in a namespace (None: in all) from now on."""
+    recording: list[History] = []
+
+    def start(namespace: str | None, *kinds: str) -> History:
+        recording.append(History(admin, namespace, *kinds))
+        return recording[-1]
+
+    yield start
+    for history in recording:
+        history.stop()
+
+
+@pytest.fixture(scope="session")
+def audit_log(kubeconfig: Path) -> Path | None:
+    """The audit log beside the kubeconfig of a cluster that was started here; others keep theirs."""
+    log = kubeconfig.with_name("audit.log")
+    return log if log.exists() else None
+
+
+@pytest.fixture(scope="session")
+def count_writes(audit_log: Path | None) -> Callable[[Operator], Writes]:
+    """Count an operator's writes from now on."""
+    return lambda operator: Writes(operator, audit_log, USER)
 
 
 def ensure(admin: Api, obj: dict[str, object]) -> None:

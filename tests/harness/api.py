@@ -48,12 +48,12 @@ class Api:
 
     def __init__(self, kubeconfig: Path) -> None:
         configuration = Configuration()
-        load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
+        load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
         self.server: str = configuration.host
         self.session = requests.Session()
         self.session.trust_env = False
-        self.session.verify = configuration.ssl_ca_cert
-        if configuration.cert_file:
+        self.session.verify = configuration.ssl_ca_cert or True
+        if configuration.cert_file and configuration.key_file:
             self.session.cert = (configuration.cert_file, configuration.key_file)
         if token := configuration.api_key.get("BearerToken"):
             self.session.headers["Authorization"] = token
@@ -86,6 +86,11 @@ class Api:
         """Read all objects of a kind."""
         return list(self.request("GET", _collection(kind, namespace), params=query)["items"])
 
+    def resource_version(self, kind: str) -> int:
+        """Return the resourceVersion up to which everything of a kind has happened."""
+        listed = self.request("GET", _collection(kind, None), params={"limit": "1"})
+        return int(listed["metadata"]["resourceVersion"])
+
     def create(self, obj: Object, **query: str) -> Object:
         """Create an object, strictly: an unknown field is refused."""
         namespace = obj["metadata"].get("namespace")
@@ -98,7 +103,9 @@ class Api:
         path = f"{_collection(obj['kind'], metadata.get('namespace'))}/{metadata['name']}"
         return self.request("PUT", path + (f"/{subresource}" if subresource else ""), obj)
 
-    def patch(self, kind: str, name: str, namespace: str | None, patch: Object, subresource: str = "") -> Object:
+    def patch(
+        self, kind: str, name: str, namespace: str | None, patch: Object, subresource: str = ""
+    ) -> Object:
         """Merge-patch an object."""
         path = f"{_collection(kind, namespace)}/{name}" + (f"/{subresource}" if subresource else "")
         return self.request("PATCH", path, patch, content_type="application/merge-patch+json")
@@ -114,7 +121,9 @@ class Api:
     def watch(self, kind: str, **query: str) -> Iterator[Object]:
         """Yield watch events of a kind, in every namespace, until the server ends the watch."""
         url = self.server + _collection(kind, None)
-        with self.session.get(url, params={"watch": "true", **query}, stream=True, timeout=(5, 600)) as answer:
+        with self.session.get(
+            url, params={"watch": "true", **query}, stream=True, timeout=(5, 600)
+        ) as answer:
             for line in answer.iter_lines():
                 yield json.loads(line)
 

@@ -50,4 +50,8 @@ def _forms(value: str) -> set[str]:
     secret = value.rsplit("_", 1)[1]
     windows = {secret[i : i + WINDOW] for i in range(len(secret) - WINDOW + 1)}
     encoded = {base64.b64encode(b"x" * shift + value.encode()).decode()[4:-4] for shift in range(3)}
-    return windows | {part[i : i + 16] for part in encoded for i in range(24, len(part) - 16)} | {value.encode().hex()}
+    return (
+        windows
+        | {part[i : i + 16] for part in encoded for i in range(24, len(part) - 16)}
+        | {value.encode().hex()}
+    )

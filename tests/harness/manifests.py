@@ -17,7 +17,9 @@ def project(namespace: str, name: str = "payments", **spec: Any) -> dict[str, An
     }
 
 
-def api_key(namespace: str, name: str = "checkout", *, project: str = "payments", **spec: Any) -> dict[str, Any]:
+def api_key(
+    namespace: str, name: str = "checkout", *, project: str = "payments", **spec: Any
+) -> dict[str, Any]:
     """Return an ApiKey."""
     return {
         "apiVersion": API_VERSION,

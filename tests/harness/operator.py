@@ -23,7 +23,7 @@ class Operator:
 
     def __init__(self, kubeconfig: Path, log: Path, arguments: Sequence[str] = ()) -> None:
         self.log = log
-        command = [
+        self._command = [
             str(KEYWRIGHT),
             "operator",
             f"--kubeconfig={kubeconfig}",
@@ -33,13 +33,19 @@ class Operator:
             "--log-level=debug",
             *arguments,
         ]
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self.start()
+
+    def start(self) -> Operator:
+        """Start it, again if it has ended; its log goes on."""
+        with self.log.open("ab") as out:
+            self._begun = out.tell()
+            self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        return self
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the log so far."""
+        """Return the log since the last start."""
         parsed = []
-        for line in self.log.read_text().splitlines():
+        for line in self.log.read_bytes()[self._begun :].decode(errors="replace").splitlines():
             try:
                 parsed.append(json.loads(line))
             except json.JSONDecodeError:
@@ -59,7 +65,9 @@ class Operator:
 
     def metric(self, sample: str) -> float:
         """Return one sample of /metrics, 0 if it is not there."""
-        values = [line.rsplit(" ", 1) for line in self.get("/metrics").splitlines() if not line.startswith("#")]
+        values = [
+            line.rsplit(" ", 1) for line in self.get("/metrics").splitlines() if not line.startswith("#")
+        ]
         return next((float(value) for name, value in values if name == sample), 0.0)
 
     def kill(self) -> None:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 Seen = TypeVar("Seen")
 
 
-def until(look: Callable[[], Seen], holds: Callable[[Seen], object], *, seconds: float = 20, what: str = "") -> Seen:
+def until(
+    look: Callable[[], Seen], holds: Callable[[Seen], object], *, seconds: float = 20, what: str = ""
+) -> Seen:
     """Look until what is seen is as wanted, and return it."""
     deadline = time.monotonic() + seconds
     while True:
@@ -19,5 +21,6 @@ def until(look: Callable[[], Seen], holds: Callable[[Seen], object], *, seconds:
         if holds(seen):
             return seen
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what or 'what was waited for'}; last seen: {seen!r}")
+            wanted = what or "what was waited for"
+            raise AssertionError(f"not within {seconds} s: {wanted}; last seen: {seen!r}")
         time.sleep(0.05)

@@ -31,7 +31,7 @@ class Kind:
     model: type[Model]
     plural: str
     short_name: str
-    longest_name: int
+    longest_name: int | None
     columns: tuple[Column, ...]
     selectable_fields: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ KINDS = (
         model=Revocation,
         plural="revocations",
         short_name="krev",
-        longest_name=253,
+        longest_name=None,
         columns=(
             Column("Key-ID", ".spec.keyID", "The key that it revokes."),
             Column("ApiKey", ".status.apiKey", "The ApiKey that it was found to act on."),

@@ -72,7 +72,7 @@ class Place:
         return UnknownConstruct(f"{self.path}: {what}")
 
 
-def resource_schema(model: type[Model], *, longest_name: int) -> Schema:
+def resource_schema(model: type[Model], *, longest_name: int | None) -> Schema:
     """Return the schema of a whole resource; only the length of its name bounds its metadata."""
     place = Place(model.__name__)
     _refuse_behaviour(model, place)
@@ -81,8 +81,10 @@ def resource_schema(model: type[Model], *, longest_name: int) -> Schema:
     properties: Schema = {
         "apiVersion": {"type": "string", "description": f"Always {API_VERSION}."},
         "kind": {"type": "string", "description": f"Always {model.__name__}."},
-        "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": longest_name}}},
+        "metadata": {"type": "object"},
     }
+    if longest_name:
+        properties["metadata"]["properties"] = {"name": {"type": "string", "maxLength": longest_name}}
     for name, judged in (("spec", True), ("status", False)):
         field = model.model_fields[name]
         docstring = sentence(getattr(field.annotation, "__doc__", None) or "")

@@ -20,7 +20,7 @@ from keywright.kube import paths
 from keywright.kube.errors import ApiError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from keywright.api.apikey import ApiKey, Cause
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from keywright.controller.memory import Memory
     from keywright.controller.revocations import Revocations
     from keywright.controller.sight import Looked, Sight
-    from keywright.kube.client import Client
+    from keywright.kube.client import Client, Object
 
 log = structlog.get_logger("keywright.apikey")
 
@@ -83,10 +83,10 @@ class Acting:
                 done = await self._create_record(action, api_key, looked)
             case actions.AddFinalizer():
                 wanted = (*api_key.metadata.finalizers, FINALIZER)
-                done = await self._set_finalizers(api_key, wanted, looked)
+                done = await self._set_finalizers(api_key, wanted, memory, looked)
             case actions.RemoveFinalizer():
                 wanted = tuple(name for name in api_key.metadata.finalizers if name != FINALIZER)
-                done = await self._set_finalizers(api_key, wanted, looked)
+                done = await self._set_finalizers(api_key, wanted, memory, looked)
         return done
 
     async def _write_status(
@@ -182,7 +182,9 @@ class Acting:
         self._revocations.observe(None, answer)
         return True
 
-    async def _set_finalizers(self, api_key: ApiKey, wanted: tuple[str, ...], looked: Looked) -> bool:
+    async def _set_finalizers(
+        self, api_key: ApiKey, wanted: tuple[str, ...], memory: Memory, looked: Looked
+    ) -> bool:
         metadata = api_key.metadata
         body = {
             "metadata": {
@@ -192,9 +194,11 @@ class Acting:
             }
         }
         path = paths.api_key(metadata.namespace, metadata.name)
-        return await self._written(self._client.merge_patch(path, body), api_key, None, looked)
+        return await self._written(self._client.merge_patch(path, body), api_key, memory, looked)
 
-    async def _written(self, request: Any, api_key: ApiKey, memory: Memory | None, looked: Looked) -> bool:
+    async def _written(
+        self, request: Awaitable[Object], api_key: ApiKey, memory: Memory, looked: Looked
+    ) -> bool:
         """Await a write of the ApiKey itself and take its answer over; overtaken, read what is there now."""
         try:
             answer = await request
@@ -204,13 +208,12 @@ class Acting:
             looked.secret = Unread()
             await self._reread(api_key)
             return False
-        deleted = "deletionTimestamp" in answer["metadata"] and not answer["metadata"].get("finalizers")
-        if deleted:
-            self._cache.remove("apikey", api_key.name, resource_version=answer["metadata"]["resourceVersion"])
+        metadata = answer["metadata"]
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
+            self._cache.remove("apikey", api_key.name, resource_version=metadata["resourceVersion"])
         else:
             self._cache.put("apikey", answer)
-        if memory is not None:
-            memory.written = int(answer["metadata"]["resourceVersion"])
+        memory.written = int(metadata["resourceVersion"])
         return True
 
     async def _reread(self, api_key: ApiKey) -> None:

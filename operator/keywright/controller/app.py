@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -73,8 +74,8 @@ class App:
 
     async def run(self) -> None:
         """Run until a signal; raises RefusedError where it cannot start, or what made it end."""
-        await self._ops.start(self._options.bind_address, self._options.ops_port)
         try:
+            await self._listen()
             await preflight.require_system_namespace(self._client, self._realm.system_namespace)
             async with asyncio.TaskGroup() as group:
                 self._start(group)
@@ -151,6 +152,16 @@ class App:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._ops.close()
         await self._client.close()
+
+    async def _listen(self) -> None:
+        address, port = self._options.bind_address, self._options.ops_port
+        try:
+            await self._ops.start(address, port)
+        except OSError as error:
+            raise preflight.RefusedError(
+                f"--bind-address, --ops-port: cannot listen on {address}:{port}: {os.strerror(error.errno or 0)}; "
+                "choose another, or --ops-port 0 for a free one",
+            ) from None
 
     def _start(self, group: asyncio.TaskGroup) -> None:
         jobs = {

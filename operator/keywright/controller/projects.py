@@ -153,7 +153,7 @@ class Projects:
         metadata = project.metadata
         note = (
             f"spec.defaultKey: the ApiKey {name_of(project)} exists and is not this Project's: "
-            "delete or rename it, or remove defaultKey"
+            "delete it, or remove defaultKey"
         )
         self._recorder.emit(
             regarding=ObjectReference("Project", metadata.namespace, metadata.name, metadata.uid),
@@ -171,7 +171,7 @@ def _name(project: Project) -> str:
 def _status(project: Project, counts: ProjectKeys, now: datetime) -> ProjectStatus:
     problem = _problem(project)
     if problem is None:
-        reason, message = ProjectReason.ACCEPTED, ProjectReason.ACCEPTED.sentence
+        reason, message = ProjectReason.ACCEPTED, ProjectReason.ACCEPTED.sentence.removesuffix(".")
     else:
         reason, message = ProjectReason.INVALID_SPEC, f"{problem.field}: {problem.message}"
     return _with_ready(project, reason, message, now).model_copy(update={"keys": counts})

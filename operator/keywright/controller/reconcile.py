@@ -80,8 +80,10 @@ class Reconciler:
         self._wake(f"project:{summary.project}")
         if event_type == "DELETED":
             self._api_keys.forget(summary.uid)
-        elif not self._api_keys.stale(obj):
-            self._wake(f"apikey:{summary.key}")
+        else:
+            self._revocations.appeared(obj)
+            if not self._api_keys.stale(obj):
+                self._wake(f"apikey:{summary.key}")
         if event_type == "DELETED" or summary.deleting:
             self._wake_waiting(summary.project)
 

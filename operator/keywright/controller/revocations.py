@@ -61,7 +61,9 @@ class Revocations:
         name = key_of(obj)
         old = self._targets.pop(name, None)
         if old is not None:
-            del self._by_target[old][name]
+            self._by_target[old].pop(name)
+            if not self._by_target[old]:
+                del self._by_target[old]
         if event_type == "DELETED":
             return
         try:
@@ -74,6 +76,14 @@ class Revocations:
         self._by_target.setdefault(target, {})[name] = revocation
         for key in self._named(revocation):
             self._wake(f"apikey:{key}")
+
+    def appeared(self, obj: dict[str, Any]) -> None:
+        """Take note of an ApiKey: Revocations that named nothing until now may name it."""
+        ids = [generation.get("id") for generation in (obj.get("status") or {}).get("keys") or ()]
+        for target in (f"key:{key_of(obj)}", *(f"id:{key_id}" for key_id in ids)):
+            for name, revocation in self._by_target.get(target, {}).items():
+                if revocation.status.recorded_at is None:
+                    self._wake(f"revocation:{name}")
 
     def of_generations(self, api_key: ApiKey) -> dict[str, RevocationReason]:
         """Return the generations of an ApiKey that a Revocation acts on, with its reason."""
@@ -128,6 +138,9 @@ class Revocations:
 
     def _named(self, revocation: Revocation) -> list[str]:
         """Return the ApiKeys that a Revocation names, whether or not it may act on them."""
+        if self._ours(revocation):  # thousands of these may stand: its annotation spares a search
+            name = revocation.metadata.annotations.get(records.API_KEY)
+            return [name] if name else []
         ref = revocation.spec.api_key_ref
         if ref is not None:
             return [ref.within(revocation.metadata.namespace)]
@@ -156,7 +169,7 @@ class Revocations:
             return revocation.status  # decided once
         found = list(self._api_keys(revocation))
         if not found:
-            message = f"nothing is known of {_target(revocation).partition(':')[2]}: it acts once it is"
+            message = f"Nothing is known of the {_spoken(revocation)}: the Revocation acts once it is"
             return self._with(revocation, RevocationReadyReason.KEY_NOT_FOUND, message, {})
         for api_key in found:
             if revocation.metadata.namespace in self._places(api_key):
@@ -168,7 +181,9 @@ class Revocations:
                 }
                 return self._in_force(revocation, update)
         places = " or ".join(sorted(self._places(found[0])))
-        message = f"it names {found[0].name} from another namespace: create it in {places}"
+        message = (
+            f"The ApiKey {found[0].name} is not this namespace's to revoke: create the Revocation in {places}"
+        )
         return self._with(revocation, RevocationReadyReason.NOT_AUTHORIZED, message, {})
 
     async def _copy(self, revocation: Revocation, api_key: ApiKey) -> None:
@@ -196,7 +211,9 @@ class Revocations:
     def _in_force(self, revocation: Revocation, update: dict[str, Any]) -> RevocationStatus:
         recorded = revocation.status.recorded_at or self._clock().replace(microsecond=0)
         reason = RevocationReadyReason.IN_FORCE
-        return self._with(revocation, reason, reason.sentence, {**update, "recorded_at": recorded})
+        return self._with(
+            revocation, reason, reason.sentence.removesuffix("."), {**update, "recorded_at": recorded}
+        )
 
     def _with(
         self, revocation: Revocation, reason: RevocationReadyReason, message: str, update: dict[str, Any]
@@ -237,6 +254,13 @@ class Revocations:
         self._cache.put("revocation", answer)
         ready = status.conditions[0]
         log.info("revocation", revocation=key_of(answer), reason=ready.reason, api_key=status.api_key)
+
+
+def _spoken(revocation: Revocation) -> str:
+    """Name what a Revocation names, for people."""
+    if revocation.spec.api_key_ref is not None:
+        return f"ApiKey {revocation.spec.api_key_ref.within(revocation.metadata.namespace)}"
+    return f"key {revocation.spec.key_id}"
 
 
 def _target(revocation: Revocation) -> str:

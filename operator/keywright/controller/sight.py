@@ -135,7 +135,7 @@ class Sight:
         if seen.api_key.status.revision or not isinstance(seen.secret, SecretView):
             return frozenset()
         digest = seen.secret.digest(seen.api_key.spec.secret.key)
-        if digest is None:
+        if digest is None or any(generation.digest == digest for generation in seen.api_key.status.keys):
             return frozenset()
         holders = self._cache.mentioning("apikey", digest)
         return frozenset({digest} if set(holders) - {seen.api_key.name} else ())

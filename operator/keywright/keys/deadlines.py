@@ -35,13 +35,13 @@ def deadline(facts: Facts) -> datetime:
 def happenings_now(facts: Facts) -> tuple[Happening, ...]:
     """Return what is to be told as of now, without any change of the status behind it."""
     told = [
-        Happening(EventReason.INVALID_TOKEN, f"the annotation {name}: write 1 to 64 of A-Z a-z 0-9 . _ : + -")
+        Happening(EventReason.INVALID_TOKEN, f"The annotation {name}: write 1 to 64 of A-Z a-z 0-9 . _ : + -")
         for name in tokens.malformed(facts.api_key)
     ]
     soon, current = _expiring_soon(facts), facts.current
     expiry = facts.current_expiry
     if soon is not None and soon <= facts.now and current is not None and expiry and facts.current_holds:
-        note = f"The key {current.id} ends at {format_time(expiry)} and no rotation comes first"
+        note = f"The {gens.spoken(current)} ends at {format_time(expiry)} and no rotation comes first"
         told.append(Happening(EventReason.EXPIRING_SOON, note, current.id, current.revision))
     return tuple(told)
 

@@ -22,6 +22,7 @@ from keywright.keys.actions import (
     WriteStatus,
 )
 from keywright.keys.conditions import Verdict, condition, progress, ready_reason
+from keywright.keys.generations import spoken
 from keywright.keys.seen import Unread
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def next_step(facts: Facts) -> Step:
         return None, (), None
     for generation in facts.generations:
         if needs_record(facts, generation):
-            note = f"Revoked the key {generation.id} (revision {generation.revision}): its ApiKey goes"
+            note = f"Revoked the {spoken(generation)}: its ApiKey is being deleted"
             told = Happening(EventReason.REVOKED, note, generation.id, generation.revision)
             return record(generation, RevocationReason.DELETED), (told,), None
     if ready_reason(facts.status.conditions) != ReadyReason.DELETING:
@@ -68,7 +69,7 @@ def record(generation: Generation, reason: RevocationReason) -> CreateRecord:
 
 def _deleting(facts: Facts) -> ApiKeyStatus:
     old, generation = facts.status, facts.api_key.metadata.generation
-    verdict = Verdict(ReadyReason.DELETING, ReadyReason.DELETING.sentence)
+    verdict = Verdict(ReadyReason.DELETING, ReadyReason.DELETING.sentence.removesuffix("."))
     made, _ = progress(old.conditions, verdict, now=facts.now, generation=generation)
     ready = condition(
         old.conditions,

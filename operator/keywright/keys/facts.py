@@ -135,7 +135,9 @@ def derive(seen: Seen, now: datetime) -> Facts:
     )
     rotation = schedule.effective_rotation(api_key.spec.rotation, defaults.rotation, lifetime)
     given = api_key.spec.rotation or defaults.rotation
-    problem = schedule.problem(given, lifetime, prefix=_origin(api_key)) if given else None
+    # Without its Project nobody knows what lifetime a beforeExpiry would count back from.
+    judged = given is not None and (project is not None or given.before_expiry is None)
+    problem = schedule.problem(given, lifetime, prefix=_origin(api_key)) if given and judged else None
     if seen.unreadable is not None:
         problem = Problem("spec", seen.unreadable)
     maximum = parse_duration(limits.max_expires_after) if limits.max_expires_after else None
@@ -156,7 +158,7 @@ def _origin(api_key: ApiKey) -> str:
     """Name the field that a person has to mend."""
     if api_key.spec.rotation is not None:
         return "spec.rotation"
-    return f"the Project {api_key.project}'s spec.defaults.rotation"
+    return f"Project {api_key.project}: spec.defaults.rotation"
 
 
 def _settled(facts: Facts) -> Facts:
@@ -167,7 +169,8 @@ def _settled(facts: Facts) -> Facts:
     if seen.clock_trusted:
         settled = gens.latch(settled, _outlived(facts), GenerationState.EXPIRED)
         settled = gens.end_by_time(settled, bounds, now)
-        settled = gens.move_ends(settled, bounds, facts.overlap, now)
+        if seen.project is not None and facts.problem is None:  # else nobody knows what applies
+            settled = gens.move_ends(settled, bounds, facts.overlap, now)
     return replace(facts, generations=settled)
 
 

@@ -33,6 +33,11 @@ MAX_ENDED = 3
 ENDED = frozenset({GenerationState.RETIRED, GenerationState.EXPIRED, GenerationState.REVOKED})
 
 
+def spoken(generation: Generation) -> str:
+    """Return how a message names a generation to a person."""
+    return f"key {generation.id} (revision {generation.revision})"
+
+
 class Bounds(NamedTuple):
     """What bounds every generation besides its own stamp: `spec.expiresAt` and the Project's maximum."""
 

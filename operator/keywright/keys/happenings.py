@@ -9,6 +9,7 @@ from keywright.api.meta import format_time
 from keywright.api.reasons import EventReason, ReadyReason
 from keywright.keys.actions import Happening
 from keywright.keys.conditions import find, ready_reason
+from keywright.keys.generations import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +39,13 @@ def _revealed(before: dict[str, Generation], generations: Generations) -> Iterat
         if generation.state is not GenerationState.ACTIVE or (old and old.state is GenerationState.ACTIVE):
             continue
         if generation.cause is Cause.ADOPTED:
-            note = f"Adopted the key {generation.id} (revision {generation.revision}) from its sealed Secret"
+            note = f"Adopted the {spoken(generation)} from its sealed Secret"
             yield Happening(EventReason.SECRET_RESTORED, note, generation.id, generation.revision)
             continue
         first = generation.cause is Cause.FIRST
         reason = EventReason.MINTED if first else EventReason.ROTATED
         verb = "Minted" if first else "Rotated to"
-        note = f"{verb} the key {generation.id} (revision {generation.revision}, {generation.cause})"
+        note = f"{verb} the {spoken(generation)}, cause {generation.cause}"
         yield Happening(reason, note, generation.id, generation.revision)
         yield from _without_overlap(before, generations)
 
@@ -53,7 +54,7 @@ def _without_overlap(before: dict[str, Generation], generations: Generations) ->
     for generation in generations:
         old = before.get(generation.id)
         if old and old.state is GenerationState.ACTIVE and generation.state is GenerationState.RETIRED:
-            note = f"The key {generation.id} ended at the moment of rotation: spec.rotation.overlap is 0s"
+            note = f"The {spoken(generation)} ended at the moment of rotation: spec.rotation.overlap is 0s"
             yield Happening(EventReason.NO_OVERLAP, note, generation.id, generation.revision)
 
 
@@ -64,7 +65,7 @@ def _ended(old: ApiKeyStatus, before: dict[str, Generation], generations: Genera
             continue
         if reason is EventReason.EXPIRED and ready_reason(old.conditions) == ReadyReason.EXPIRED:
             continue  # told when Ready turned, a minute before the state
-        note = f"The key {generation.id} (revision {generation.revision}) is {generation.state.lower()}"
+        note = f"The {spoken(generation)} is {generation.state.lower()}"
         yield Happening(reason, note, generation.id, generation.revision)
 
 
@@ -73,7 +74,8 @@ def _reasons(old: ApiKeyStatus, new: ApiKeyStatus) -> Iterator[Happening]:
     if ready is None or reason == ready_reason(old.conditions):
         return
     if reason == ReadyReason.EXPIRED and new.current_key_id and new.expires_at:
-        note = f"The key {new.current_key_id} ended at {format_time(new.expires_at)}"
-        yield Happening(EventReason.EXPIRED, note, new.current_key_id, new.revision or 0)
+        revision = new.revision or 0
+        note = f"The key {new.current_key_id} (revision {revision}) ended at {format_time(new.expires_at)}"
+        yield Happening(EventReason.EXPIRED, note, new.current_key_id, revision)
     if reason == ReadyReason.SECRET_CONFLICT:
         yield Happening(EventReason.SECRET_CONFLICT, ready.message)

@@ -276,7 +276,7 @@ def _mend(facts: Facts) -> Plan | None:
         sealing=facts.seen.sealing,
         live=secret,
     )
-    note = f"Restored the entries of the Secret {facts.api_key.secret_name} around the key {current.id}"
+    note = f"Restored the entries of the Secret {facts.api_key.secret_name} around the {gens.spoken(current)}"
     told = Happening(EventReason.SECRET_RESTORED, note, current.id, current.revision)
     return Plan(WriteSecret(desired), happenings=(told,))
 

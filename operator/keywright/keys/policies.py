@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from keywright.api.apikey import GenerationState, OnLoss
 from keywright.api.meta import format_time
 from keywright.api.reasons import ReadyReason
+from keywright.keys import generations as gens
 from keywright.keys.conditions import Verdict, ready_reason
 from keywright.keys.grants import Denial, Grant, admission, scope_denial, suspension, type_denial
 from keywright.keys.loss import lost
@@ -46,7 +47,7 @@ def _revoked(facts: Facts) -> Verdict | None:
     latched = ready_reason(facts.status.conditions) == ReadyReason.REVOKED
     if facts.seen.revoked_whole is None and not latched:
         return None
-    message = "a Revocation of this ApiKey is in force for good: delete the ApiKey and create another one"
+    message = "A Revocation of this ApiKey is in force for good: delete the ApiKey and create another one"
     return Verdict(ReadyReason.REVOKED, message)
 
 
@@ -59,8 +60,8 @@ def _expired(facts: Facts) -> Verdict | None:
     if current is None or end is None or facts.current_holds or current.state is GenerationState.REVOKED:
         return None
     message = (
-        f"the key {current.id} ended at {format_time(end)} and no rotation is due: write spec.rotation, "
-        "or ask for a new key with the annotation keywright.dev/rotate"
+        f"The {gens.spoken(current)} ended at {format_time(end)} and no rotation is due: "
+        "write spec.rotation, or ask for a new key with the annotation keywright.dev/rotate"
     )
     return Verdict(ReadyReason.EXPIRED, message)
 
@@ -101,8 +102,8 @@ def _secret_conflict(facts: Facts) -> Verdict | None:
     if not facts.foreign_secret:
         return None
     message = (
-        f"the Secret {facts.api_key.secret_name} exists and does not belong to this ApiKey: delete or "
-        "rename it, or delete the ApiKey and create it with another spec.secret.name"
+        f"The Secret {facts.api_key.secret_name} exists and does not belong to this ApiKey: delete that "
+        "Secret, or delete the ApiKey and create it with another spec.secret.name"
     )
     return Verdict(ReadyReason.SECRET_CONFLICT, message)
 
@@ -113,14 +114,14 @@ def _secret_lost(facts: Facts) -> Verdict | None:
     name = facts.api_key.secret_name
     if facts.api_key.spec.secret.on_loss is OnLoss.ALERT:
         message = (
-            f"the value in the Secret {name} is gone or was changed (spec.secret.onLoss is Alert): "
+            f"The value in the Secret {name} is gone or was changed (spec.secret.onLoss is Alert): "
             "restore it, or ask for a new key with the annotation keywright.dev/rotate"
         )
         return Verdict(ReadyReason.SECRET_LOST, message, alert=True)
     if facts.seen.namespace_terminating:
-        message = f"the Secret {name} is gone with its namespace, which is terminating"
+        message = f"The Secret {name} is gone with its namespace, which is terminating"
     else:
-        message = f"the value in the Secret {name} is gone or was changed: a new key is minted (3 an hour)"
+        message = f"The value in the Secret {name} is gone or was changed: a new key is minted (3 an hour)"
     return Verdict(ReadyReason.SECRET_LOST, message)
 
 
@@ -162,12 +163,12 @@ def verdict(facts: Facts, due: Due | None) -> Verdict:
     if wrong:
         return wrong[0]
     if facts.current_holds and facts.current is not None:
-        message = f"the Secret {facts.api_key.secret_name} holds the key {facts.current.id}"
+        message = f"The Secret {facts.api_key.secret_name} holds the {gens.spoken(facts.current)}"
         return Verdict(ReadyReason.ACTIVE, message)
     refusal = facts.seen.refusal
     if refusal is not None:
         return Verdict(
             ReadyReason.MINTING,
-            f"the API server refuses the Secret {facts.api_key.secret_name}: {refusal.explanation}",
+            f"The API server refuses the Secret {facts.api_key.secret_name}: {refusal.explanation}",
         )
-    return Verdict(ReadyReason.MINTING, f"a key is being minted into the Secret {facts.api_key.secret_name}")
+    return Verdict(ReadyReason.MINTING, f"A key is being minted into the Secret {facts.api_key.secret_name}")

@@ -17,8 +17,6 @@ from keywright.keys.policies import verdict as verdict_of
 from keywright.keys.room import waits_for_room
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from keywright.api.apikey import Generation
     from keywright.keys.causes import Due
     from keywright.keys.facts import Facts
@@ -108,16 +106,22 @@ def _conditions(facts: Facts, due: Due | None) -> tuple[Condition, ...]:
 def _rotating(facts: Facts, due: Due | None) -> tuple[RotatingReason, str]:
     retiring = gens.in_state(facts.generations, GenerationState.RETIRING)
     if due is not None and waits_for_room(facts, due):
-        return RotatingReason.OVERLAP_FULL, f"a rotation waits until one of {_names(retiring)} has ended"
+        return (
+            RotatingReason.OVERLAP_FULL,
+            f"A rotation waits for one of these keys to end: {_ends(facts, retiring)}",
+        )
     if retiring:
-        return RotatingReason.OVERLAP, f"{_names(retiring)} stays valid until {_until(facts, retiring[0])}"
-    return RotatingReason.IDLE, ""
+        return RotatingReason.OVERLAP, f"Still valid beside the new key: {_ends(facts, retiring)}"
+    return RotatingReason.IDLE, "No rotation is under way"
 
 
-def _names(generations: tuple[Generation, ...]) -> str:
-    return ", ".join(generation.id for generation in generations)
+def _ends(facts: Facts, generations: tuple[Generation, ...]) -> str:
+    return ", ".join(
+        f"{generation.id} (revision {generation.revision}) until {_end(facts, generation)}"
+        for generation in generations
+    )
 
 
-def _until(facts: Facts, generation: Generation) -> str:
-    end: datetime | None = facts.bounds.end(generation)
+def _end(facts: Facts, generation: Generation) -> str:
+    end = facts.bounds.end(generation)
     return format_time(round_up(end)) if end else "it is revoked"

@@ -142,6 +142,7 @@ class Client:
                 raise refusal(verb, resource, status, received, answer.get("Retry-After"))
             parsed: Object = json.loads(received)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, ConfigurationError) as error:
+            code = TransportError.code
             # Without the cause: its text may quote the URL or what was received.
             problem = type(error).__name__
             raise TransportError("no answer", verb=verb, resource=resource, problem=problem) from None

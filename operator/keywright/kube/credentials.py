@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _client: Any = kubernetes_client
 _config: Any = kubernetes_config
 
 CONNECTIONS = 32  # at most 16 workers, each with one request in flight; the rest is for lists and Events
+AGAIN_AFTER = 5.0  # seconds; reading may mean to run somebody's program
 
 
 class ConfigurationError(KeywrightError):
@@ -54,6 +56,7 @@ class Credentials:
         self._print = _fingerprint(configuration)
         self._refreshing = asyncio.Lock()
         self._before: Any = None
+        self._read_at = float("-inf")
         self.generation = 0
         self.transport: Any = _client.ApiClient(configuration)
 
@@ -75,6 +78,9 @@ class Credentials:
         async with self._refreshing:
             if generation != self.generation:
                 return True
+            if time.monotonic() - self._read_at < AGAIN_AFTER:
+                return False
+            self._read_at = time.monotonic()
             before = await self._authorization()
             await _load(self._kubeconfig, self._configuration)
             renewed = before != await self._authorization()

@@ -1,7 +1,7 @@
 """Reads the examples beside this file: what the API server is to accept and to refuse, as data.
 
-Each file has a `minimal` manifest, its spec as the API server completes it (`defaulted`), `cases` and
-`transitions`. A case is a merge patch of the minimal manifest (null takes a field away); a transition
+Each file has a `minimal` manifest, its spec as the API server completes it (`defaulted`), a `status` with
+every field, `cases` and `transitions`. A case is a merge patch of the minimal manifest (null takes a field away); a transition
 is two of them, before and after an update. What is refused names each field with a part of its message.
 
 Long values have tags: `!pad [length, text]` repeats the text's last character, `!join [a, b]` joins,
@@ -37,6 +37,7 @@ class Examples:
     kind: str
     minimal: Manifest
     defaulted: Manifest
+    status: Manifest
     cases: tuple[Case, ...]
 
 
@@ -49,7 +50,7 @@ def load(kind: str) -> Examples:
     cases += [
         _case(minimal, case, after=case["after"], before=case["before"]) for case in written["transitions"]
     ]
-    return Examples(kind, minimal, written["defaulted"], tuple(cases))
+    return Examples(kind, minimal, written["defaulted"], written["status"], tuple(cases))
 
 
 def merged(target: Any, patch: Any) -> Any:
@@ -66,18 +67,20 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def _case(minimal: Manifest, written: Manifest, *, after: Any, before: Any = None) -> Case:
-    refusals = written["refused"] if "refused" in written else {}
-    if "refused" not in written and written.get("expect") != "accepted":
-        raise ValueError(f"{written['name']}: write expect: accepted, or refused: {{field: message}}")
+    if ("refused" in written) == (written.get("expect") == "accepted"):
+        raise ValueError(f"{written['name']}: write either expect: accepted or refused: {{field: message}}")
+    refusals = [
+        (field, message)
+        for field, messages in written.get("refused", {}).items()
+        for message in (messages if isinstance(messages, list) else [messages])
+    ]
+    if not all(isinstance(message, str) for _, message in refusals):
+        raise ValueError(f"{written['name']}: quote what has a comma, a colon or a brace")
     return Case(
         name=written["name"],
         manifest=merged(minimal, after),
         before=None if before is None else merged(minimal, before),
-        refusals=tuple(
-            (field, message)
-            for field, messages in refusals.items()
-            for message in ([messages] if isinstance(messages, str) else messages)
-        ),
+        refusals=tuple(refusals),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cluster.crd_examples.cases import Manifest
+    from cluster.crd_examples.cases import Case, Manifest
 
 _SIZES = {
     "maxLength": 1,
@@ -57,11 +57,12 @@ class Demand:
     keyword: str
     value: Any
     field_path: str = ""
+    of_updates: bool = False
 
     def __str__(self) -> str:
         return f"{'.'.join(self.path)} {self.keyword}: {self.value}"
 
-    def broken_by(self, manifest: Manifest, causes: list[Cause]) -> bool:
+    def broken_by(self, case: Case, causes: tuple[Cause, ...]) -> bool:
         """Say whether this manifest breaks it, by the least possible, and was refused for that."""
         blamed = [cause for cause in causes if self._names(cause.field)]
         if self.keyword == "rule":
@@ -70,15 +71,17 @@ class Demand:
             return any(cause.reason == "FieldValueRequired" for cause in blamed)
         if self.keyword == "x-kubernetes-list-type":
             return any(cause.reason == "FieldValueDuplicate" for cause in blamed)
-        values = list(values_at(manifest, self.path))
+        values = list(values_at(case.manifest, self.path))
         if self.keyword == "enum":
             return bool(blamed) and any(value not in self.value for value in values)
         beyond = self.value + _SIZES[self.keyword]
         return bool(blamed) and any(self._size(value) == beyond for value in values)
 
-    def kept_by(self, manifests: list[Manifest]) -> bool:
-        """Say whether some of these accepted manifests go as far as it lets them."""
-        values = [value for manifest in manifests for value in values_at(manifest, self.path)]
+    def kept_by(self, accepted: list[Case]) -> bool:
+        """Say whether some of these accepted cases go as far as it lets them."""
+        path = (*self.path, *self.field_path.split(".")[1:])
+        cases = [case for case in accepted if case.before is not None or not self.of_updates]
+        values = [value for case in cases for value in values_at(case.manifest, path)]
         if self.keyword in {"rule", "required"}:
             return bool(values)
         if self.keyword == "x-kubernetes-list-type":
@@ -136,7 +139,8 @@ def _own(schema: Manifest, path: tuple[str, ...]) -> Iterator[Demand]:
             continue
         if keyword == "x-kubernetes-validations":
             for rule in value:
-                yield Demand(path, "rule", rule["message"], rule.get("fieldPath", ""))
+                of_updates = "oldSelf" in rule["rule"]
+                yield Demand(path, "rule", rule["message"], rule.get("fieldPath", ""), of_updates)
         elif keyword == "required":
             for name in value:
                 yield Demand((*path, name), "required", name)

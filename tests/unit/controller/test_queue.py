@@ -215,8 +215,14 @@ async def test_ten_thousand_names_pass_in_order(queue: Queue) -> None:
     keys = [f"apikey:a/{number}" for number in range(10_000)]
     for key in keys:
         queue.add(key)
-    seen = Seen()
-    async with working(queue, seen):
-        while len(seen) < len(keys):
-            await asyncio.sleep(0.01)
+    seen: list[str] = []
+    done = asyncio.Event()
+
+    async def note(key: str) -> None:
+        seen.append(key)
+        if len(seen) == len(keys):
+            done.set()
+
+    async with working(queue, note):
+        await asyncio.wait_for(done.wait(), 10)
     assert seen == keys

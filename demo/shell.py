@@ -1,0 +1,66 @@
+"""How are commands run? As they are shown: the line on the screen is the line that bash gets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demo.failure import DemoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from demo.terminal import Terminal
+
+REPOSITORY = Path(__file__).parent.parent
+_SECONDS = 60
+
+
+class Shell:
+    """Runs commands in the repository, with kubectl on PATH and the demo's cluster as its cluster."""
+
+    def __init__(self, terminal: Terminal, kubectl: Path, kubeconfig: Path) -> None:
+        self._terminal = terminal
+        path = f"{kubectl.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        self._environment = {**os.environ, "PATH": path, "KUBECONFIG": str(kubeconfig)}
+
+    def show(self, line: str, trim: Callable[[str], str] = str, *, fails: bool = False) -> None:
+        """Print a command, run it and print what it prints; with `fails` it is expected to."""
+        self._terminal.command(line)
+        code, printed = self._run(line)
+        self._terminal.output(trim(printed))
+        if bool(code) != fails:
+            raise DemoError(
+                f"`{line}` ended with {code}", "The lines above say why; make demo starts afresh."
+            )
+
+    def read(self, line: str) -> str:
+        """Run a command quietly and return what it prints."""
+        code, printed = self._run(line)
+        if code:
+            problem = f"`{line}` ended with {code}: {printed.strip()}"
+            raise DemoError(problem, "make demo starts afresh.")
+        return printed
+
+    def succeeds(self, line: str) -> bool:
+        """Whether a command succeeds."""
+        return self._run(line)[0] == 0
+
+    def _run(self, line: str) -> tuple[int, str]:
+        try:
+            done = subprocess.run(  # noqa: S603  lines of this package, none from outside
+                ["/bin/bash", "-o", "pipefail", "-c", line],
+                cwd=REPOSITORY,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"`{line}` took more than {_SECONDS} s", "make demo starts afresh.") from None
+        return done.returncode, done.stdout

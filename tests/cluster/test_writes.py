@@ -1,0 +1,144 @@
+"""How much the operator writes: four for a mint, three for a rotation and one at its end, else nothing.
+
+Counted is what the promise counts: not Events, Leases and Project status, which the test at rest counts all
+the same. The tests stand in the order in which they run: the rotation's overlap ends during the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from harness.team import REGENERATE, ROTATE, condition, generations, ready
+from harness.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.api import Api
+    from harness.operator import Operator
+    from harness.team import Team
+    from harness.writes import Writes
+
+MINT = ["patch apikeys", "update apikeys/status", "create secrets", "update apikeys/status"]
+ROTATION = ["update apikeys/status", "update secrets", "update apikeys/status"]
+END_OF_OVERLAP = ["update apikeys/status"]
+TOLD = ["create events", "update projects/status"]
+"""What tells others of the end of an overlap."""
+DEBOUNCE = 7.0
+"""The Project status is written no more often than every 5 s."""
+
+
+@pytest.fixture(scope="module")
+def shop(admin: Api, operator: Operator, make_team: Callable[[], Team]) -> Team:
+    """A team whose operator has nothing else left to do."""
+    until(lambda: _unsettled(admin), lambda keys: not keys, seconds=60)
+    team = make_team()
+    team.minted("warm-up")  # the operator's first mint of all makes the sealing keys
+    assert operator.process.poll() is None
+    return team
+
+
+def test_a_mint_is_four_writes(
+    operator: Operator, shop: Team, count_writes: Callable[[Operator], Writes]
+) -> None:
+    writes = count_writes(operator)
+    shop.minted()
+    assert sorted(MINT) == sorted(writes.counted())
+
+
+def test_a_rotation_is_three_writes(
+    operator: Operator, shop: Team, count_writes: Callable[[Operator], Writes]
+) -> None:
+    shop.edit(rotation={"policy": "Never", "overlap": "2s"})
+    shop.looked_at()
+    writes = count_writes(operator)
+    shop.annotate({ROTATE: "now"})
+    shop.until_revision(2)
+    assert sorted(ROTATION) == sorted(writes.counted())
+
+
+def test_many_mints_at_once_are_four_writes_each(
+    operator: Operator, shop: Team, count_writes: Callable[[Operator], Writes]
+) -> None:
+    writes = count_writes(operator)
+    for number in range(25):
+        shop.create(f"many-{number}")
+    for number in range(25):
+        shop.until_ready(f"many-{number}")
+    assert sorted(MINT * 25) == sorted(writes.counted())
+
+
+def test_at_rest_only_what_falls_due_is_written(
+    admin: Api, operator: Operator, shop: Team, make_team: Callable[[], Team], count_writes: Callable[[Operator], Writes]
+) -> None:
+    team = make_team()
+    _one_of_every_sort(admin, team)
+    time.sleep(DEBOUNCE)
+    assert generations(shop.get(), "Retiring"), "the overlap's end is to fall into the minute that is counted"
+    writes = count_writes(operator)
+    time.sleep(60)
+    written = writes.all()
+    assert generations(shop.get(), "Retired")
+    assert sorted([*END_OF_OVERLAP, *TOLD]) == sorted(write.what for write in written), written
+
+
+def test_a_restart_writes_nothing(
+    operator: Operator, shop: Team, count_writes: Callable[[Operator], Writes]
+) -> None:
+    assert operator.stop() == 0
+    operator.start().until_ready()
+    writes = count_writes(operator)
+    time.sleep(10)
+    assert writes.all() == []
+    assert ready(shop.get()) == "Active"
+
+
+def _unsettled(admin: Api) -> list[str]:
+    keys = admin.list("ApiKey")
+    return [key["metadata"]["name"] for key in keys if "deletionTimestamp" in key["metadata"]]
+
+
+def _one_of_every_sort(admin: Api, team: Team) -> None:
+    """Make ApiKeys and Revocations in every state that lasts, and wait until each has come to it."""
+    team.project("closed", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"no": "such"}}})
+    team.project("suspended", suspend=True)
+    team.project("with-default", defaultKey={"scopes": ["*"]})
+    foreign = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "conflict", "namespace": team.namespace}}
+    admin.create(foreign)
+    sorts = {
+        "plain": ({}, "Active"),
+        "interval": ({"rotation": {"interval": "1h"}}, "Active"),
+        "lifetime": ({"expiresAfter": "24h"}, "Active"),
+        "cron": ({"rotation": {"schedule": "0 3 1 1 *"}}, "Active"),
+        "template": ({"secret": {"data": {".env": "K=$(API_KEY)"}, "labels": {"a": "b"}}}, "Active"),
+        "default": ({"project": "with-default"}, "Active"),
+        "rotated": ({"rotation": {"policy": "Never", "overlap": "1h"}}, "Active"),
+        "regenerated": ({}, "Active"),
+        "suspended": ({"suspend": True}, "Suspended"),
+        "project-suspended": ({"project": "suspended"}, "ProjectSuspended"),
+        "expired": ({"expiresAt": "2020-01-01T00:00:00Z"}, "Expired"),
+        "orphan": ({"project": "nowhere"}, "ProjectNotFound"),
+        "uninvited": ({"project": "closed"}, "NamespaceNotAllowed"),
+        "nonsense": ({"rotation": {"schedule": "never"}}, "InvalidSpec"),
+        "conflict": ({}, "SecretConflict"),
+        "revoked": ({}, "Active"),
+        "alert": ({"secret": {"onLoss": "Alert"}}, "Active"),
+    }
+    for name, (spec, _) in sorts.items():
+        team.create(name, **spec)
+    for name, (_, reason) in sorts.items():
+        team.until_ready(name, reason=reason)
+    team.annotate({ROTATE: "a"}, "rotated")
+    team.annotate({REGENERATE: "a"}, "regenerated")
+    team.revoke("of-a-key", apiKeyRef={"name": "revoked"})
+    team.revoke("of-nothing", keyID="a" * 16)
+    admin.delete("Secret", "alert", team.namespace)
+    team.edit("alert", displayName="look")
+    for name, reason in {"revoked": "Revoked", "alert": "SecretLost"}.items():
+        team.until_ready(name, reason=reason)
+    team.until_revision(2, "rotated")
+    team.until_revision(2, "regenerated")
+    for name in ("uninvited", "conflict"):  # after 30 s of Reconciling
+        team.until(lambda key: condition(key, "Stalled"), name, seconds=40)

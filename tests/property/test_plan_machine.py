@@ -1,0 +1,420 @@
+"""Any history at all: edits, losses, crashes, two operators at once, requests that land late.
+
+Every write is judged by the ledger as it is committed; whenever the operator is left in peace the ApiKey
+must come to rest where the contract says, and stay there until the time that the plan itself names.
+
+HYPOTHESIS_PROFILE=long runs for many minutes; see `conftest.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import ledger as book
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from world import (
+    LEASE,
+    SECRET_TYPE,
+    ApiError,
+    Fate,
+    Operator,
+    Request,
+    Store,
+    digest,
+    foreign_secret,
+    new_api_key,
+    new_project,
+    new_store,
+    seconds,
+    stamp,
+    value_of,
+)
+
+from keywright.api.revocation import RevocationReason
+from keywright.keys.actions import WriteSecret
+from keywright.keys.plan import plan
+
+if TYPE_CHECKING:
+    from world import Json
+
+LANDS_WITHIN = seconds(30)
+
+LIFETIMES = st.sampled_from([None, "0s", "30s", "10m", "90m", "24h"])
+ROTATIONS = st.sampled_from(
+    [
+        None,
+        {"policy": "Never"},
+        {"policy": "Never", "overlap": "5m"},
+        {"interval": "10m"},
+        {"interval": "10m", "overlap": "0s"},
+        {"interval": "10m", "overlap": "5m"},
+        {"interval": "60m", "overlap": "60m"},
+        {"interval": "60m", "overlap": "5m"},
+        {"interval": "60m"},
+        {"beforeExpiry": "3m"},
+        {"beforeExpiry": "3m", "overlap": "30s"},
+        {"schedule": book.CRON},
+        {"schedule": book.CRON, "overlap": "60m"},
+        {"schedule": "never"},
+    ]
+)
+ENDS = st.sampled_from([None, None, -10, 5, 45, 600, 5400, 86400])
+SECRETS = st.sampled_from(
+    [
+        {},
+        {"onLoss": "Alert"},
+        {"data": {"env": "KEY=$(API_KEY) UNTIL=$(EXPIRES_AT)"}},
+        {"data": {"other": "$(KEY_ID)"}, "labels": {"team": "a"}, "annotations": {"note": "b"}},
+    ]
+)
+JUMPS = st.sampled_from([0.2, 1, 5, 9, 11, 29, 31, 61, 90, 119, 121, 301, 600, 1800, 3600, 5400, 86400, 400000])
+FATES = st.sampled_from([Fate.ANSWERED] * 6 + [Fate.LOST, Fate.UNANSWERED, Fate.DELAYED, Fate.DELAYED, Fate.REFUSED])
+TOKENS = st.sampled_from(["a", "b", "c", "d", "no token", ""])
+PROCESSES = st.sampled_from([0, 1])
+EDITS = st.sampled_from(["expiresAfter", "expiresAt", "rotation", "suspend", "secret", "scopes"])
+
+
+class Keys(RuleBasedStateMachine):
+    """One ApiKey in a hostile world."""
+
+    store: Store
+    ledger: book.Ledger
+    operators: list[Operator]
+
+    @initialize(spec=st.fixed_dictionaries({}, optional={"expiresAfter": LIFETIMES, "rotation": ROTATIONS}))
+    def create(self, spec: Json) -> None:
+        spec = {name: value for name, value in spec.items() if value is not None}
+        self.store = new_store(spec if accepted(spec) else {})
+        self.ledger = book.Ledger(self.store)
+        self.operators = [Operator(self.store, number=number) for number in (0, 1)]
+        self.late: list[Request] = []
+        self.values: list[str] = []
+
+    # The operators.
+
+    @rule(number=PROCESSES, fates=st.lists(FATES, min_size=1, max_size=5), live=st.booleans())
+    def work(self, number: int, fates: list[Fate], live: bool) -> None:
+        for fate in fates:
+            self._step(self.operators[number], fate, live=live)
+
+    @rule(number=PROCESSES, steps=st.integers(0, 7), fate=FATES, after=st.booleans())
+    def crash(self, number: int, steps: int, fate: Fate, after: bool) -> None:
+        operator = self.operators[number]
+        for _ in range(steps):
+            self._step(operator, Fate.ANSWERED)
+        if after:
+            self._step(operator, fate)
+        operator.crash()
+
+    def _step(self, operator: Operator, fate: Fate, *, live: bool = True) -> None:
+        request = operator.step(fate, live=live)
+        self.ledger.refused |= operator.refused
+        if request is not None:
+            self.late.append(request)
+        value = self.store.value() if self.store.api_key else None
+        if value and value.startswith("kw_") and value not in self.values:
+            self.values.append(value)
+        self.ledger.check()
+
+    @precondition(lambda self: self.late)
+    @rule(data=st.data())
+    def land(self, data: st.DataObject) -> None:
+        request = self.late.pop(data.draw(st.integers(0, len(self.late) - 1)))
+        try:
+            self.store.commit(request, late=True)
+        except ApiError:
+            return
+        self.ledger.check()
+
+    @rule(jump=JUMPS)
+    def wait(self, jump: float) -> None:
+        self._pass_time(seconds(jump))
+
+    @rule()
+    def wait_until_due(self) -> None:
+        due = self.operators[0].plan.due
+        if due is not None and due > self.store.now:
+            self._pass_time(due - self.store.now)
+
+    def _pass_time(self, length: timedelta) -> None:
+        self.store.now += length
+        self.late = [r for r in self.late if self.store.now <= r.sent_at + LANDS_WITHIN]
+
+    # The people.
+
+    def _alive(self) -> bool:
+        return self.store.api_key is not None and "deletionTimestamp" not in self.store.api_key["metadata"]
+
+    @precondition(_alive)
+    @rule(field=EDITS, data=st.data())
+    def edit(self, field: str, data: st.DataObject) -> None:
+        value: Any
+        if field == "expiresAt":
+            end = data.draw(ENDS)
+            value = None if end is None else stamp(self.store.now + seconds(end))
+            self.ledger.moved_on = True
+        else:
+            value = data.draw(
+                {
+                    "expiresAfter": LIFETIMES,
+                    "rotation": ROTATIONS,
+                    "suspend": st.booleans(),
+                    "secret": SECRETS,
+                    "scopes": st.sampled_from([None, ["data:read"], ["data:*"], ["other"]]),
+                }[field]
+            )
+        spec = {k: v for k, v in (self.store.spec | {field: value}).items() if v is not None}
+        if accepted(spec):
+            self.store.edit({field: value})
+            self.ledger.observe()
+
+    @precondition(_alive)
+    @rule(
+        annotation=st.sampled_from(book.TOKEN_ANNOTATIONS),
+        token=st.none() | TOKENS,
+    )
+    def annotate(self, annotation: str, token: str | None) -> None:
+        self.store.annotate(annotation, token)
+
+    @precondition(_alive)
+    @rule(
+        change=st.sampled_from(["suspend", "resume", "delete", "back", "maximum", "defaults", "catalogue"]),
+        maximum=st.sampled_from([None, "5m", "60m"]),
+        lifetime=LIFETIMES,
+        rotation=ROTATIONS,
+    )
+    def edit_project(self, change: str, maximum: str | None, lifetime: str | None, rotation: Json | None) -> None:
+        if self.store.project is None:
+            self.store.project = new_project(deepcopy(self.ledger.last_project))
+            self.ledger.observe()
+            return
+        spec = deepcopy(self.store.project["spec"])
+        if change == "delete":
+            self.ledger.observe()
+            self.store.project = None
+            return
+        if change in {"suspend", "resume"}:
+            spec["suspend"] = change == "suspend"
+        elif change == "maximum":
+            spec["limits"] = {"maxExpiresAfter": maximum} if maximum else {}
+            self.ledger.moved_on = True
+        elif change == "defaults":
+            given = {"expiresAfter": lifetime, "rotation": rotation}
+            defaults = {name: value for name, value in given.items() if value is not None}
+            spec["defaults"] = defaults if accepted(defaults) else {}
+        elif change == "catalogue":
+            spec["scopes"] = [] if spec.get("scopes") else [{"name": "data:read"}]
+        self.store.project["spec"] = spec
+        self.ledger.observe()
+
+    @precondition(_alive)
+    @rule(kind=st.sampled_from(["delete", "edit", "entries", "back", "immutable", "type", "foreign"]), data=st.data())
+    def tamper(self, kind: str, data: st.DataObject) -> None:
+        secret = deepcopy(self.store.secret)
+        if kind == "delete":
+            secret = None
+        elif kind == "foreign":
+            secret = foreign_secret()
+        elif secret is None or secret["type"] != SECRET_TYPE:
+            return
+        elif kind == "entries":
+            secret["data"]["theirs"] = "eA=="
+            secret["data"].pop("env", None)
+            secret["metadata"]["labels"].pop("team", None)
+            self.store.put_secret(secret)
+            return
+        elif kind == "immutable":
+            secret["immutable"] = True
+        elif kind == "type":
+            secret["type"] = "Opaque"
+        else:
+            old = data.draw(st.sampled_from([*self.values, "by hand"])) if kind == "back" else "by hand"
+            secret["data"]["apiKey"] = base64.b64encode(old.encode()).decode()
+        self.store.put_secret(secret)
+        self.ledger.tampered = self.ledger.losable = True
+
+    @precondition(lambda self: self._alive() and self.store.keys)
+    @rule(data=st.data())
+    def revoke(self, data: st.DataObject) -> None:
+        key_id = data.draw(st.sampled_from([generation["id"] for generation in self.store.keys]))
+        self.store.revoked[key_id] = RevocationReason.KEY_COMPROMISE
+        self.ledger.losable = True
+
+    @precondition(lambda self: self._alive() and self.store.status.get("revision"))
+    @rule()
+    def wipe_status(self) -> None:
+        self.store.wipe_status()
+        self.ledger.wipe()
+        self.late = []
+        for operator in self.operators:
+            operator.crash()
+
+    @precondition(_alive)
+    @rule(luck=st.integers(0, 5))
+    def delete(self, luck: int) -> None:
+        if luck == 0:
+            self.store.delete()
+
+    @precondition(_alive)
+    @rule(luck=st.integers(0, 8))
+    def revoke_whole(self, luck: int) -> None:
+        if luck == 0:
+            self.store.revoked_whole = RevocationReason.KEY_COMPROMISE
+
+    # What must be so when nothing disturbs.
+
+    @rule(number=PROCESSES, ticks=st.lists(st.floats(0.001, 0.999), max_size=3))
+    def settle(self, number: int, ticks: list[float]) -> None:
+        operator = self.operators[number]
+        operator.begin()
+        operator.refusal = None
+        for _ in range(30):
+            self._step(operator, Fate.ANSWERED)
+            if operator.plan.action is None:
+                break
+        else:
+            raise AssertionError(f"I12 it does not come to rest: {operator.plan.action}")
+        if self.store.api_key is None:
+            assert self.store.secret is None or not book.owned(self.store.secret)
+            return
+        assert "deletionTimestamp" not in self.store.api_key["metadata"], "I8 deletion does not complete"
+        before = len(self.store.changes)
+        for _ in range(4):
+            self._step(operator, Fate.ANSWERED)
+        assert before == len(self.store.changes), ("I12", self.store.changes[-1].request)
+        due = operator.plan.due
+        assert due is not None
+        assert due > self.store.now - operator.step_time, due
+        self._rests_until(operator, due, ticks)
+        self._as_the_contract_says()
+
+    def _rests_until(self, operator: Operator, due: datetime, ticks: list[float]) -> None:
+        seen, now = operator.look(), self.store.now
+        for tick in [*ticks, 0.9999]:
+            moment = now + (due - now) * tick
+            if now <= moment < due:
+                then = plan(seen, moment, operator.mint)
+                assert then.action is None, ("nothing is due before its time", moment, due, then.action)
+
+    def _as_the_contract_says(self) -> None:
+        store, policy = self.store, self.ledger.policy
+        assert store.api_key is not None
+        now, keys, ready = store.now, store.keys, store.ready()
+        expected = self._reasons()
+        assert ready in expected, (ready, expected, keys)
+        status = store.status
+        assert status["observedGeneration"] == store.api_key["metadata"]["generation"]
+        assert all(c["observedGeneration"] == status["observedGeneration"] for c in status["conditions"])
+        kinds = {c["type"] for c in status["conditions"]}
+        if ready in {"Active", "Suspended", "ProjectSuspended"}:
+            assert {"Ready", "Rotating"} == kinds
+        for generation in keys:
+            end = policy.end(generation)
+            if self.store.project is not None and generation["state"] in {"Active", "Retiring"}:
+                assert now - seconds(61) < end, ("the state says it 60 s later", generation)
+            if generation["state"] == "Pending":
+                assert now < book.time_of(generation["createdAt"]) + seconds(121), "120 s"
+        if ready == "Active":
+            self._is_in_order(keys)
+
+    def _is_in_order(self, keys: list[Json]) -> None:
+        store, policy = self.store, self.ledger.policy
+        active = [generation for generation in keys if generation["state"] == "Active"]
+        assert 1 == len(active), ("I2", keys)
+        assert digest(store.value()) == active[0]["digest"], "I4"
+        assert active[0]["id"] == store.status["currentKeyID"]
+        assert active[0]["revision"] == store.status["revision"]
+        assert active[0]["id"] not in store.revoked
+        assert active[0]["id"] not in store.records
+        assert store.condition("Rotating").get("reason") in {"Idle", "Overlap", "OverlapFull"}
+        full = store.condition("Rotating").get("reason") == "OverlapFull"
+        crowded = [g["state"] for g in keys if policy.valid(g, store.now)].count("Pending") >= 1
+        if not (full or crowded):
+            assert store.api_key is not None
+            annotations = store.api_key["metadata"]["annotations"]
+            asked = {annotations.get(name, "") for name in book.TOKEN_ANNOTATIONS}
+            handled = set(store.status.get("handledTokens", []))
+            assert {token for token in asked if book.well_formed(token)} <= handled, "I19 a token is due"
+            last = store.spec.get("expiresAt")
+            if not policy.invalid and (last is None or book.time_of(last) > store.now):
+                due = policy.rotation_due(active[0], store.now - seconds(2))
+                assert not due or "schedule" in policy.rotation, "I19 a rotation is due"
+        secret = store.secret
+        assert secret is not None
+        wanted = store.spec.get("secret", {})
+        assert set(wanted.get("data", {})) | {"apiKey"} == set(secret["data"]) - {"theirs"}
+        assert set(wanted.get("labels", {})) <= set(secret["metadata"]["labels"])
+        if "env" in wanted.get("data", {}):
+            expiry = policy.expiry(active[0])
+            until = "" if expiry.year == 9999 else stamp(expiry)
+            assert f"KEY={store.value()} UNTIL={until}" == value_of(secret, "env")
+
+    def _reasons(self) -> set[str]:
+        """Which Ready reasons the contract allows: the first that applies, where that can be told."""
+        store, policy = self.store, self.ledger.policy
+        now, keys = store.now, store.keys
+        revision = store.status.get("revision", 0)
+        current = next((g for g in keys if g["id"] == store.status.get("currentKeyID")), None)
+        ends_at = store.spec.get("expiresAt")
+        ended = ends_at is not None and book.time_of(ends_at) <= now
+        alive = current is not None and current["state"] == "Active" and policy.valid(current, now)
+        if store.project is not None and policy.invalid:
+            return {"InvalidSpec"}
+        if store.project is None and (store.spec.get("rotation") or {}).get("schedule") == "never":
+            return {"InvalidSpec"}
+        if store.revoked_whole is not None:
+            return {"Revoked"}
+        if ended:
+            return {"Expired"}
+        expired = {"Expired"} if current and not alive and current["state"] != "Revoked" else set()
+        if store.project is None:
+            return {"ProjectNotFound"} | expired
+        scopes = store.spec.get("scopes", [])
+        if store.project["spec"].get("scopes") and scopes == ["other"]:
+            return {"ScopeNotAllowed"} | expired
+        if store.spec.get("suspend"):
+            return {"Suspended"} | expired
+        if store.project["spec"].get("suspend"):
+            return {"ProjectSuspended"} | expired
+        if store.secret is not None and not book.owned(store.secret):
+            return {"SecretConflict"} | expired
+        if alive and digest(store.value()) != (current or {})["digest"]:
+            return {"SecretLost"}
+        if alive and (store.secret or {}).get("immutable"):
+            return {"SecretLost"}
+        if alive and (store.secret or {}).get("type") != SECRET_TYPE:
+            return {"SecretLost"}
+        pending = sum(g["state"] == "Pending" for g in keys)
+        if expired and not pending:
+            return {"Expired"}
+        if alive:
+            return {"Active"}
+        assert pending == 3 or expired, ("why is nothing minted?", revision, keys, store.ready())
+        return {"Minting"} | expired
+
+
+def accepted(spec: Json) -> bool:
+    """Whether the API server takes these two fields together."""
+    lifetime = book.LENGTHS[spec.get("expiresAfter") or "0s"]
+    rotation = spec.get("rotation") or {}
+    if not lifetime:
+        return True
+    before, interval = rotation.get("beforeExpiry"), rotation.get("interval")
+    if before and book.LENGTHS[before] + seconds(10) > lifetime:
+        return False
+    return not interval or book.LENGTHS[interval] < lifetime
+
+
+PROFILES = {
+    "ci": settings(max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, print_blob=True),
+    "long": settings(max_examples=10_000, stateful_step_count=60, deadline=None, print_blob=True),
+}
+
+TestKeys = Keys.TestCase
+TestKeys.settings = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "ci")]

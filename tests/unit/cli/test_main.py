@@ -1,0 +1,135 @@
+"""The command line: one line that names the flag and the remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from keywright.cli import operator as command
+from keywright.cli.main import main
+from keywright.controller.ports import Realm
+
+if TYPE_CHECKING:
+    from keywright.controller.ports import Options
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
+    options: list[Options] = []
+
+    def serve(given: Options) -> int:
+        options.append(given)
+        return 0
+
+    monkeypatch.setattr(command, "_serve", serve)
+    monkeypatch.setattr("keywright.logs.configure", lambda *_: None)
+    return options
+
+
+def test_it_says_its_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.output) == (0, "keywright 0.1.0\n")
+
+
+def test_every_flag_says_what_it_does() -> None:
+    text = run("operator", "--help").output
+    for flag in [
+        "--kubeconfig",
+        "--namespaces",
+        "--system-namespace",
+        "--leader-elect",
+        "--no-leader-elect",
+        "--lease-name",
+        "--watch-secrets",
+        "--no-watch-secrets",
+        "--rollout-restart",
+        "--usage-url",
+        "--usage-token-file",
+        "--bind-address",
+        "--ops-port",
+        "--log-format",
+        "--log-level",
+    ]:
+        assert flag in text
+    assert "run one replica only" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["operator", "--ops-port", "70000"], "--ops-port"),
+        (["operator", "--namespaces", "a,,b"], "--namespaces"),
+        (["operator", "--namespaces", ""], "--namespaces"),
+        (["operator", "--system-namespace", "Upper"], "--system-namespace"),
+        (["operator", "--log-format", "xml"], "--log-format"),
+        (["operator", "--wrong"], "--wrong"),
+        (["operate"], "operate"),
+    ],
+)
+def test_wrong_input_is_one_line_that_names_the_flag(arguments: list[str], words: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert len(result.output.splitlines()) == 1
+    assert words in result.output
+
+
+def test_without_a_command_it_shows_help() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert result.output.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "no such kubeconfig"), ("[]", "not a usable kubeconfig")]
+)
+def test_a_missing_or_broken_kubeconfig_is_named(tmp_path: Any, content: str | None, words: str) -> None:
+    path = tmp_path / "config"
+    if content:
+        path.write_text(content)
+    script = [sys.executable, "-m", "keywright.cli.main", "operator", "--kubeconfig", str(path)]
+    code = "import sys; sys.argv[0] = 'keywright'; from keywright.cli.main import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, *script[3:]], check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("keywright: --kubeconfig: ")
+    assert words in last
+    assert str(path) in last
+
+
+def test_without_the_extra_it_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "kopf" else found(name))
+    result = run("operator")
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert 'pip install "keywright[operator]"' in result.output
+
+
+def test_the_flags_reach_the_operator(started: list[Options]) -> None:
+    arguments = "--kubeconfig /k --namespaces a,b,a --system-namespace s --bind-address 0.0.0.0 --ops-port 0"
+    assert run("operator", *arguments.split()).exit_code == 0
+    options = started[0]
+    assert (options.kubeconfig, options.bind_address, options.ops_port) == ("/k", "0.0.0.0", 0)
+    assert options.realm == Realm(namespaces=("a", "b"), system_namespace="s")
+
+
+def test_what_has_no_effect_yet_is_said(started: list[Options], monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(
+        "structlog.get_logger",
+        lambda *_: type("L", (), {"warning": lambda _, *a, **k: said.append(f"{a} {k}")})(),
+    )
+    run("operator", "--usage-url", "http://v:1", "--rollout-restart")
+    assert len(started) == 1
+    assert "one replica" in said[0]
+    assert "--rollout-restart, --usage-url" in said[1]

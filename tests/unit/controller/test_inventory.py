@@ -1,0 +1,135 @@
+"""The barrier and the sweep: what the API server lists against what the watches told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from keywright.controller import inventory as module
+from keywright.controller.cache import Cache
+from keywright.controller.inventory import Inventory
+from keywright.controller.ports import Realm
+from keywright.kube.errors import ApiError, TransportError
+
+
+def obj(name: str, version: int, uid: str = "u1") -> dict[str, Any]:
+    return {"metadata": {"namespace": "a", "name": name, "uid": uid, "resourceVersion": str(version)}}
+
+
+class Listing:
+    """A client that lists the same ApiKeys each time, and has them one by one."""
+
+    def __init__(self, *objects: dict[str, Any]) -> None:
+        self.objects = list(objects)
+        self.asked: list[str] = []
+        self.failures: list[Exception] = []
+
+    async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
+        assert metadata_only
+        self.asked.append(path)
+        if self.failures:
+            raise self.failures.pop(0)
+        return {"items": self.objects if path.endswith("apikeys") else []}
+
+    async def get(self, path: str) -> dict[str, Any]:
+        for one in self.objects:
+            if path.endswith("/" + one["metadata"]["name"]):
+                return one
+        raise ApiError(verb="get", resource="apikeys", status=404)
+
+
+class Told(list[tuple[str | None, str]]):
+    def __call__(self, kind: str, event_type: str | None, one: dict[str, Any]) -> None:
+        assert kind == "apikey"
+        self.append((event_type, one["metadata"]["name"]))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SETTLE", 0.0)
+    monkeypatch.setattr(module, "_LOOK_EVERY", 0.002)
+    monkeypatch.setattr(module, "_LIST_AGAIN_EVERY", 0.01)
+
+
+def make(client: Listing, cache: Cache, told: Told | None = None, realm: Realm | None = None) -> Inventory:
+    return Inventory(client, cache, realm or Realm(), Told() if told is None else told)  # type: ignore[arg-type]
+
+
+async def opens(inventory: Inventory, seconds: float = 0.1) -> bool:
+    served = asyncio.Event()
+    served.set()
+    task = asyncio.create_task(inventory.run(served))
+    try:
+        await asyncio.wait_for(inventory.complete.wait(), seconds)
+    except TimeoutError:
+        return False
+    else:
+        return True
+    finally:
+        task.cancel()
+
+
+async def test_it_opens_once_everything_listed_is_cached() -> None:
+    cache, client = Cache(), Listing(obj("k1", 5), obj("k2", 6))
+    cache.put("apikey", obj("k1", 5))
+    assert not await opens(make(client, cache), 0.03)
+    cache.put("apikey", obj("k2", 7))
+    assert await opens(make(client, cache))
+
+
+async def test_an_older_state_than_listed_does_not_open_it() -> None:
+    cache = Cache()
+    cache.put("apikey", obj("k1", 4))
+    assert not await opens(make(Listing(obj("k1", 5)), cache), 0.03)
+
+
+async def test_what_was_replaced_or_deleted_since_does_not_keep_it_shut() -> None:
+    cache, client = Cache(), Listing(obj("replaced", 5), obj("deleted", 6))
+    cache.put("apikey", obj("replaced", 9, uid="u2"))
+    inventory = make(client, cache)
+    task = asyncio.create_task(opens(inventory, 0.2))
+    await asyncio.sleep(0.005)
+    client.objects.pop()
+    assert await task
+
+
+async def test_it_lists_again_after_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Listing()
+    client.failures = [TransportError("no answer"), ApiError(verb="list", resource="apikeys", status=410)]
+    sleep = asyncio.sleep
+
+    async def brief(_seconds: float) -> None:
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", brief)
+    assert await opens(make(client, Cache()))
+
+
+async def test_a_realm_of_namespaces_is_listed_namespace_by_namespace() -> None:
+    client = Listing()
+    realm = Realm(namespaces=("a", "b"), system_namespace="s")
+    assert await opens(make(client, Cache(), realm=realm))
+    asked = sorted(path.removeprefix("/apis/keywright.dev/v1alpha1/namespaces/") for path in client.asked)
+    expected = ["a/apikeys", "a/projects", "a/revocations", "b/apikeys", "b/projects", "b/revocations"]
+    assert asked == [*expected, "s/revocations"]
+
+
+async def test_a_sweep_tells_of_what_vanished_and_of_what_was_missed() -> None:
+    cache, told = Cache(), Told()
+    cache.put("apikey", obj("vanished", 3))
+    cache.put("apikey", obj("stale", 4))
+    cache.put("apikey", obj("known", 5))
+    await make(Listing(obj("stale", 8), obj("known", 5), obj("new", 9)), cache, told).sweep()
+    assert sorted(told, key=str) == [("DELETED", "vanished"), ("MODIFIED", "new"), ("MODIFIED", "stale")]
+
+
+async def test_a_sweep_leaves_alone_what_was_created_while_it_listed() -> None:
+    cache, told = Cache(), Told()
+    inventory = make(Listing(), cache, told)
+    sweep = asyncio.create_task(inventory.sweep())
+    await asyncio.sleep(0)
+    cache.put("apikey", obj("created", 3))
+    await sweep
+    assert told == []

@@ -1,0 +1,130 @@
+"""The chart's rights: the least that the operator needs, and the same in every form."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from rbac import CHART, UnknownConstructError, rbac, render
+
+Rules = dict[tuple[str, str], set[str]]
+
+
+def rules_of(role: dict[str, Any]) -> Rules:
+    found: Rules = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                named = "/".join([resource, *rule.get("resourceNames", ())])
+                found.setdefault((group, named), set()).update(rule["verbs"])
+    return found
+
+
+def one(kind: str, name: str, objects: list[dict[str, Any]], namespace: str | None = None) -> dict[str, Any]:
+    found = [
+        each
+        for each in objects
+        if each["kind"] == kind
+        and each["metadata"]["name"] == name
+        and namespace in {None, each["metadata"].get("namespace")}
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+SERVED: Rules = {
+    ("keywright.dev", "apikeys"): {"get", "list", "watch", "patch", "create", "delete"},
+    ("keywright.dev", "projects"): {"get", "list", "watch"},
+    ("keywright.dev", "revocations"): {"get", "list", "watch", "delete"},
+    ("keywright.dev", "apikeys/status"): {"update"},
+    ("keywright.dev", "projects/status"): {"update"},
+    ("keywright.dev", "revocations/status"): {"update"},
+    ("keywright.dev", "apikeys/finalizers"): {"update"},
+    ("keywright.dev", "projects/finalizers"): {"update"},
+    ("", "secrets"): {"get", "list", "watch", "create", "update", "delete"},
+    ("events.k8s.io", "events"): {"create"},
+}
+
+
+def test_cluster_wide_it_has_these_rights_and_no_more() -> None:
+    cluster = {
+        ("", "namespaces"): {"get", "list", "watch"},
+        ("apiextensions.k8s.io", "customresourcedefinitions"): {"list", "watch"},
+    }
+    assert rules_of(one("ClusterRole", "keywright-operator", rbac())) == SERVED | cluster
+
+
+def test_for_listed_namespaces_it_has_the_same_rights_there_and_nothing_cluster_wide() -> None:
+    objects = rbac(values={"namespaces": ["a", "b"]})
+    for namespace in ("a", "b"):
+        assert rules_of(one("Role", "keywright-operator", objects, namespace)) == SERVED
+        subject = one("RoleBinding", "keywright-operator", objects, namespace)["subjects"][0]
+        assert (subject["name"], subject["namespace"]) == ("keywright-operator", "keywright-system")
+    assert not [each for each in objects if each["kind"].startswith("ClusterRole")]
+
+
+@pytest.mark.parametrize("namespaces", [[], ["a"]])
+def test_what_is_switched_off_needs_no_rights(namespaces: list[str]) -> None:
+    kind = "Role" if namespaces else "ClusterRole"
+    off = {"namespaces": namespaces, "secrets": {"watch": False}}
+    rules = rules_of(one(kind, "keywright-operator", rbac(values=off)))
+    assert rules["", "secrets"] == {"get", "create", "update", "delete"}
+    on = {"namespaces": namespaces, "rolloutRestart": True}
+    rules = rules_of(one(kind, "keywright-operator", rbac(values=on)))
+    assert {
+        rules["apps", name] == {"get", "patch"} for name in ("deployments", "statefulsets", "daemonsets")
+    } == {True}
+
+
+def test_records_are_written_in_the_system_namespace_only() -> None:
+    objects = rbac(values={"systemNamespace": "elsewhere"})
+    role = one("Role", "keywright-system", objects, "elsewhere")
+    assert rules_of(role) == {
+        ("keywright.dev", "revocations"): {"create"},
+        ("", "secrets"): {"create"},
+        ("", "secrets/keywright-sealing"): {"get"},
+    }
+    assert (
+        "create"
+        not in rules_of(one("ClusterRole", "keywright-operator", objects))["keywright.dev", "revocations"]
+    )
+
+
+def test_no_right_is_a_wildcard() -> None:
+    for each in rbac(values={"namespaces": ["a"]}) + rbac():
+        for rule in each.get("rules", ()):
+            assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+
+
+@pytest.mark.parametrize(
+    "line", ['{{ include "x" . }}', "{{- with .Values }}", "{{ .Values.a | quote }}", "{{/* x */}}"]
+)
+def test_the_renderer_refuses_what_it_does_not_know(line: str) -> None:
+    with pytest.raises(UnknownConstructError):
+        render(f"a: {line}\n", {"Release": {}, "Values": {"a": "b"}})
+
+
+@pytest.mark.skipif(
+    shutil.which("helm") is None, reason="no helm on PATH: its rendering is not compared with ours"
+)
+def test_helm_renders_the_same() -> None:
+    command = [
+        "helm",
+        "template",
+        "keywright",
+        str(CHART),
+        "--namespace",
+        "keywright-system",
+        "--values",
+        "-",
+    ]
+    listed = {"namespaces": ["a", "b"], "rolloutRestart": True}
+    for values in ({}, listed, {"secrets": {"watch": False}}):
+        feed = yaml.safe_dump(values)
+        text = subprocess.run(command, input=feed, check=True, capture_output=True, text=True).stdout
+        rendered = [each for each in yaml.safe_load_all(text) if each]
+        assert sorted(map(str, rendered)) == sorted(map(str, rbac(values=values)))
