@@ -1,4 +1,4 @@
-"""`python -m demo [--keep | --end]`: what the Makefile calls. Exits with 1 where the story could not be told."""
+"""`python -m demo [--keep | --end]`: what the Makefile calls. Exits with 1 where the story cannot be told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from controlplane import cluster
 from controlplane.errors import ControlPlaneError
 from controlplane.locking import only_one
-
 from demo.failure import DemoError
 from demo.leftovers import DIRECTORY
 from demo.stage import TEAM, Stage

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlplane import processes
-
 from demo.failure import DemoError
 
 if TYPE_CHECKING:

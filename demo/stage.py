@@ -17,7 +17,6 @@ from controlplane.binaries import pinned_version
 from controlplane.errors import ControlPlaneError
 from controlplane.origin import Kind, choose
 from controlplane.paths import cache_root
-
 from demo import leftovers
 from demo.failure import DemoError
 from demo.leftovers import DIRECTORY, Leftovers

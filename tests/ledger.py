@@ -34,6 +34,7 @@ ENDS = {"Retired", "Expired", "Revoked"}
 MOVES = {
     ("Pending", "Active"),
     ("Pending", "Revoked"),
+    ("Pending", "Expired"),  # activated long after its reveal
     ("Active", "Retiring"),
     ("Active", "Retired"),
     ("Active", "Expired"),
@@ -346,7 +347,7 @@ class Ledger:
         pair = was["state"], generation["state"]
         require(pair[0] == pair[1] or pair in MOVES, "states only go on", was, generation)
         planned = change.request.sent_at
-        if pair == ("Pending", "Active"):
+        if pair in {("Pending", "Active"), ("Pending", "Expired")}:
             self._activated(change, was, generation)
         if pair[0] == "Active" and pair[1] in {"Retiring", "Retired"}:
             self._retired(change, was, generation)

@@ -359,10 +359,6 @@ class Operator:
     terminating: bool | None = None
     begun_at: datetime | None = None
     plan: planning.Plan = field(default_factory=planning.Plan)
-    # When the ApiKey and the Secret were read, as positions in one order of events.
-    clock: int = 0
-    view_at: int = 0
-    secret_at: int = 0
     fresh_reads: bool = True
     told: list[str] = field(default_factory=list)
 
@@ -385,8 +381,6 @@ class Operator:
 
     def _read_api_key(self) -> None:
         self.view = deepcopy(self.store.api_key)
-        self.clock += 1
-        self.view_at = self.clock
 
     def seen(self) -> Seen:
         """Gather what this process knows."""
@@ -444,20 +438,13 @@ class Operator:
         if isinstance(action, ReadSecret):
             live_secret = self.store.secret
             self.secret = SecretView.of(deepcopy(live_secret)) if live_secret else Absent()
-            self.clock += 1
-            self.secret_at = self.clock
+            # A held value may only be revealed on the word of an ApiKey that was read after the Secret:
+            # whoever revealed another one meanwhile has changed the Secret too.
+            if self.held and self.fresh_reads:
+                self._read_api_key()
             return None
         if isinstance(action, ReadNamespace):
             self.terminating = self.store.terminating
-            return None
-        # A Secret may only be overwritten on the word of an ApiKey that was read after it: whoever revealed
-        # meanwhile has changed the Secret too.
-        if (
-            isinstance(action, WriteSecret | DeleteSecret)
-            and self.fresh_reads
-            and self.view_at < self.secret_at
-        ):
-            self._read_api_key()
             return None
         return self._send(action, fate)
 
@@ -497,8 +484,6 @@ class Operator:
             self.secret = Absent()
         elif answer is not None:
             self.view = answer
-            self.clock += 1
-            self.view_at = self.clock
 
     def _failed(self, action: Action, code: int) -> None:
         if isinstance(action, DeleteSecret) and code == 404:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import rbac
 from harness.api import Api, RefusedError
 from harness.history import History
+from harness.kubectl import Kubectl
 from harness.operator import Operator
 from harness.team import Team
 from harness.writes import Writes
@@ -26,6 +28,7 @@ ACCOUNT = "keywright-operator"
 USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
 
 _numbers = itertools.count(1)
+_RUN = secrets.token_hex(2)  # a cluster that outlives the run may still be deleting the last one's namespaces
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,10 +93,16 @@ def operator(start_operator: Callable[..., Operator]) -> Iterator[Operator]:
     assert running.stop() == 0
 
 
+@pytest.fixture(scope="session")
+def kubectl_as_admin(kubectl: str, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """The administrator at a terminal."""
+    return Kubectl(kubectl, kubeconfig, tmp_path_factory.mktemp("kubectl"))
+
+
 @pytest.fixture
 def namespace(admin: Api) -> Iterator[str]:
     """A namespace of the test's own."""
-    name = f"team-{next(_numbers)}"
+    name = f"team-{_RUN}-{next(_numbers)}"
     ensure(admin, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     admin.delete("Namespace", name)
@@ -113,7 +122,7 @@ def make_team(admin: Api) -> Iterator[Callable[[], Team]]:
     made: list[Team] = []
 
     def make() -> Team:
-        one = Team(admin, f"team-{next(_numbers)}")
+        one = Team(admin, f"team-{_RUN}-{next(_numbers)}")
         made.append(one)
         ensure(admin, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one.namespace}})
         one.project()

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+
 from harness.api import Api
 from harness.team import Team, digest_of, generations, ready, value_in
 from harness.waiting import until
@@ -106,9 +107,11 @@ def _create_all(team: Team) -> None:
 
 
 def _kill_in_the_middle(operator: Operator, history: History, number: int, chance: random.Random) -> None:
-    """Kill it once a part of the Secrets stands, and a moment later: so that there is always work half done."""
+    """Kill it a moment after a part of the Secrets stands, so that there always is work half done."""
     part = KEYS * (number + chance.random()) / (KILLS + 0.5)
-    until(lambda: len({one.obj["metadata"]["name"] for one in history.versions("Secret")}), lambda n: n >= part)
+    until(
+        lambda: len({one.obj["metadata"]["name"] for one in history.versions("Secret")}), lambda n: n >= part
+    )
     time.sleep(chance.uniform(0, 0.02))
     operator.kill()
 

@@ -58,11 +58,20 @@ class Corner:
         return self.send("PUT" if replaced else "POST", kind, replaced, manifest, dry_run=dry_run)
 
     def send(
-        self, method: str, kind: str, below: str, body: Manifest | None = None, *, dry_run: bool = False, **extra: Any
+        self,
+        method: str,
+        kind: str,
+        below: str,
+        body: Manifest | None = None,
+        *,
+        dry_run: bool = False,
+        **extra: Any,
     ) -> tuple[int, Manifest]:
         """Send a request about objects of a kind; return status and answer, also of a refusal."""
         path = f"/apis/keywright.dev/v1alpha1/namespaces/{self.namespace}/{kind}s{below}"
-        query = {"fieldValidation": "Strict", "fieldManager": "examples"} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldValidation": "Strict", "fieldManager": "examples"} | (
+            {"dryRun": "All"} if dry_run else {}
+        )
         answer = self.admin.session.request(
             method, self.admin.server + path, json=body, params=query, timeout=30, **extra
         )
@@ -90,7 +99,12 @@ class Corner:
 def corner(admin: Api, crds: None) -> Iterator[Corner]:
     """A namespace of an API server that acts by these CRDs, which takes it a moment after a change."""
     name = "crd-examples"
-    until(lambda: admin.find("Namespace", name), lambda found: found is None, seconds=60, what="a namespace is gone")
+    until(
+        lambda: admin.find("Namespace", name),
+        lambda found: found is None,
+        seconds=60,
+        what="a namespace is gone",
+    )
     admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     corner = Corner(admin, name)
     for kind, examples in EXAMPLES.items():
@@ -123,11 +137,15 @@ def test_the_api_server_answers_an_example_with_just_these_words(
 
 
 @each_kind
-def test_every_rule_and_bound_has_an_accepted_and_a_refused_example(corner: Corner, examples: Examples) -> None:
+def test_every_rule_and_bound_has_an_accepted_and_a_refused_example(
+    corner: Corner, examples: Examples
+) -> None:
     answers = [(case, corner.causes(examples.kind, case)) for case in examples.cases]
     accepted = [case for case, causes in answers if not causes]
     wanted = list(demands(_schema(examples.kind)))
-    assert [] == [f"refused: {d}" for d in wanted if not any(d.broken_by(case, causes) for case, causes in answers)]
+    assert [] == [
+        f"refused: {d}" for d in wanted if not any(d.broken_by(case, causes) for case, causes in answers)
+    ]
     assert [] == [f"accepted: {d}" for d in wanted if not d.kept_by(accepted)]
 
 
@@ -137,14 +155,12 @@ def test_defaults_are_written_into_the_stored_object(corner: Corner, examples: E
     assert (201, examples.defaulted) == (status, stored["spec"])
 
 
-@each_case
-def test_a_model_reads_whatever_the_api_server_accepts(corner: Corner, examples: Examples, case: Case) -> None:
-    if case.refusals:
-        pytest.skip("refused")
-    if case.before is None:
-        _, stored = corner.put(examples.kind, case.manifest, dry_run=True)
-    else:
-        stored = merged({"metadata": {"namespace": corner.namespace}}, case.manifest)
+@each_kind
+def test_a_model_reads_whatever_the_api_server_accepts(corner: Corner, examples: Examples) -> None:
+    for case in examples.cases:
+        if not case.refusals:
+            MODELS[examples.kind].model_validate(case.manifest)
+    _, stored = corner.put(examples.kind, examples.minimal, dry_run=True)
     MODELS[examples.kind].model_validate(stored)
 
 
@@ -176,11 +192,13 @@ def test_status_defaults_to_the_observed_generation_minus_one(corner: Corner, ex
 def test_applying_a_manifest_again_changes_nothing(corner: Corner, examples: Examples) -> None:
     applied = {"headers": {"Content-Type": "application/apply-patch+yaml"}}
     for case in [case for case in examples.cases if not case.refusals and case.before is None]:
-        name = case.manifest["metadata"]["name"]
-        _, created = corner.send("PATCH", examples.kind, f"/{name}", case.manifest, **applied)
+        # With a label: the API server takes an object of which nothing is applied for a stranger's the next time.
+        manifest = merged(case.manifest, {"metadata": {"labels": {"applied": "twice"}}})
+        name = manifest["metadata"]["name"]
+        _, created = corner.send("PATCH", examples.kind, f"/{name}", manifest, **applied)
         # Any first write after the creation stores the default of status; here, as always, the operator's.
         _, first = corner.send("PUT", examples.kind, f"/{name}/status", created | {"status": examples.status})
-        _, second = corner.send("PATCH", examples.kind, f"/{name}", case.manifest, **applied)
+        _, second = corner.send("PATCH", examples.kind, f"/{name}", manifest, **applied)
         corner.send("DELETE", examples.kind, f"/{name}")
         assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"], case.name
 
@@ -189,7 +207,9 @@ def test_kubectl_get_shows_a_future_time_and_the_scopes(corner: Corner) -> None:
     examples = EXAMPLES["apikey"]
     _, created = corner.put("apikey", examples.minimal)
     corner.send("PUT", "apikey", "/checkout/status", created | {"status": examples.status})
-    _, table = corner.send("GET", "apikey", "", headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})
+    _, table = corner.send(
+        "GET", "apikey", "", headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    )
     corner.send("DELETE", "apikey", "/checkout")
     columns = [column["name"] for column in table["columnDefinitions"]]
     cells = dict(zip(columns, table["rows"][0]["cells"], strict=True))

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.team import FINALIZER, condition, digest_of, generations, ready, value_in
 
+from harness.team import FINALIZER, condition, digest_of, generations, ready, value_in
 from keywright.keys import raw
 
 if TYPE_CHECKING:

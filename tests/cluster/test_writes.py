@@ -7,9 +7,10 @@ the same. The tests stand in the order in which they run: the rotation's overlap
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from harness.team import REGENERATE, ROTATE, condition, generations, ready
 from harness.waiting import until
 
@@ -71,7 +72,11 @@ def test_many_mints_at_once_are_four_writes_each(
 
 
 def test_at_rest_only_what_falls_due_is_written(
-    admin: Api, operator: Operator, shop: Team, make_team: Callable[[], Team], count_writes: Callable[[Operator], Writes]
+    admin: Api,
+    operator: Operator,
+    shop: Team,
+    make_team: Callable[[], Team],
+    count_writes: Callable[[Operator], Writes],
 ) -> None:
     team = make_team()
     _one_of_every_sort(admin, team)
@@ -102,12 +107,18 @@ def _unsettled(admin: Api) -> list[str]:
 
 def _one_of_every_sort(admin: Api, team: Team) -> None:
     """Make ApiKeys and Revocations in every state that lasts, and wait until each has come to it."""
-    team.project("closed", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"no": "such"}}})
+    team.project(
+        "closed", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"no": "such"}}}
+    )
     team.project("suspended", suspend=True)
     team.project("with-default", defaultKey={"scopes": ["*"]})
-    foreign = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "conflict", "namespace": team.namespace}}
+    foreign = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "conflict", "namespace": team.namespace},
+    }
     admin.create(foreign)
-    sorts = {
+    sorts: dict[str, tuple[dict[str, Any], str]] = {
         "plain": ({}, "Active"),
         "interval": ({"rotation": {"interval": "1h"}}, "Active"),
         "lifetime": ({"expiresAfter": "24h"}, "Active"),

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import requests
+
 from harness.waiting import until
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class History:
     def caught_up(self) -> History:
         """Wait until all is recorded that exists now."""
         for kind in self._versions:
-            until(partial(self._missing, kind), lambda missing: not missing, what=f"all of {kind} is recorded")
+            until(
+                partial(self._missing, kind), lambda missing: not missing, what=f"all of {kind} is recorded"
+            )
         return self
 
     def _missing(self, kind: str) -> set[str]:

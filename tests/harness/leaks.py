@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import base64
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import requests
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.api import Api
 
 WINDOW = 12
 """So many characters of a secret part together are a leak, even without the rest."""
+
+
+class _Form(NamedTuple):
+    """How a value may be written.
+
+    To find thousands of values in many megabytes, a text is looked at only every `step` characters: whatever
+    is written there in a row of `length + step - 1` characters is met by one of those looks.
+    """
+
+    length: int
+    step: int
+
+
+_PLAIN = _Form(7, WINDOW - 6)
+_BASE64 = _Form(8, 9)
+_HEX = _Form(16, 64)
 
 
 class Leaks:
@@ -30,7 +48,7 @@ class Leaks:
 
     def found_in(self, text: str) -> set[str]:
         """Return the ids of the keys of which a text holds the value, in plain, hex or base64, or a part."""
-        return {value.split("_")[-2] for value in self.values if any(form in text for form in _forms(value))}
+        return found(self.values, text)
 
     def _watch(self) -> None:
         while not self._ended.is_set():
@@ -46,12 +64,39 @@ class Leaks:
                 self._ended.wait(0.5)
 
 
-def _forms(value: str) -> set[str]:
-    secret = value.rsplit("_", 1)[1]
-    windows = {secret[i : i + WINDOW] for i in range(len(secret) - WINDOW + 1)}
-    encoded = {base64.b64encode(b"x" * shift + value.encode()).decode()[4:-4] for shift in range(3)}
-    return (
-        windows
-        | {part[i : i + 16] for part in encoded for i in range(24, len(part) - 16)}
-        | {value.encode().hex()}
-    )
+def found(values: set[str], text: str) -> set[str]:
+    """Return the ids of those keys of which a text holds the value or a part of it."""
+    suspects: set[str] = set()
+    for form, written in ((_PLAIN, _plain), (_BASE64, _base64), (_HEX, _hex)):
+        pieces = {
+            piece[at : at + form.length]: value
+            for value in values
+            for piece in written(value)
+            for at in range(len(piece) - form.length + 1)
+        }
+        looks = (text[at : at + form.length] for at in range(0, len(text), form.step))
+        suspects.update(pieces[look] for look in looks if look in pieces)
+    return {value.split("_")[-2] for value in suspects if any(part in text for part in _parts(value))}
+
+
+def _parts(value: str) -> Iterator[str]:
+    """Yield every piece of a value that is a leak wherever it is found."""
+    for written, length in ((_plain, WINDOW), (_base64, 16), (_hex, 80)):
+        for piece in written(value):
+            yield from (piece[at : at + length] for at in range(len(piece) - length + 1))
+
+
+def _plain(value: str) -> tuple[str, ...]:
+    return (value.rpartition("_")[2],)
+
+
+def _base64(value: str) -> tuple[str, ...]:
+    """Return the secret part as it stands in the base64 of any text around it, in either alphabet."""
+    secret = _plain(value)[0].encode()
+    aligned = [base64.b64encode(b"x" * shift + secret).decode()[4:-4] for shift in range(3)]
+    return (*aligned, *(piece.replace("+", "-").replace("/", "_") for piece in aligned))
+
+
+def _hex(value: str) -> tuple[str, ...]:
+    secret = _plain(value)[0].encode().hex()
+    return (secret, secret.upper())

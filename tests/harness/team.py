@@ -70,14 +70,18 @@ class Team:
         return self.api.create(manifests.api_key(self.namespace, name, **spec))
 
     def get(self, name: str = "checkout") -> Object:
-        """Read an ApiKey."""
-        return self.api.get("ApiKey", name, self.namespace)
+        """Read an ApiKey, without the managedFields that would bury all else in a failure's message."""
+        found = self.api.get("ApiKey", name, self.namespace)
+        found["metadata"].pop("managedFields", None)
+        return found
 
     def find(self, name: str = "checkout") -> Object | None:
         """Read an ApiKey, or nothing."""
         return self.api.find("ApiKey", name, self.namespace)
 
-    def until(self, holds: Callable[[Object], object], name: str = "checkout", *, seconds: float = 20) -> Object:
+    def until(
+        self, holds: Callable[[Object], object], name: str = "checkout", *, seconds: float = 20
+    ) -> Object:
         """Wait until an ApiKey is as wanted, and return it."""
         return until(lambda: self.get(name), holds, seconds=seconds)
 

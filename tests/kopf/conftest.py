@@ -66,9 +66,12 @@ class Kube:
         return {"apiVersion": API_VERSION, "kind": KINDS[kind], "metadata": metadata, "spec": {}}
 
     def with_token(self, token: str, directory: Path) -> Path:
-        """Return a kubeconfig for the same cluster that holds a token and nothing else."""
+        """Return a kubeconfig for the same cluster whose only credential is a token, in the file `token`."""
+        file = directory / "token"
+        file.write_text(token)
         config = yaml.safe_load(self.kubeconfig.read_text())
-        config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+        user = {"tokenFile": str(file)}
+        config["users"] = [{"name": one["name"], "user": user} for one in config["users"]]
         path = directory / "kubeconfig"
         path.write_text(yaml.safe_dump(config))
         return path

@@ -133,6 +133,22 @@ def test_with_roles_only_it_serves_its_namespaces_and_outlives_one_of_them(
     assert seconds < 1
 
 
+def test_a_token_that_comes_late_is_picked_up(
+    kube: Any, namespace: str, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A token file is read again after a 401."""
+    kube.install_crds()
+    config = _as_chart_says(kube, tmp_path)
+    good = (tmp_path / "token").read_text()
+    (tmp_path / "token").write_text("none")
+    operator = start(kubeconfig=config)
+    _until_logged(operator, "status=401")
+    (tmp_path / "token").write_text(good)
+    operator.wait_ready()
+    kube.apply(kube.an("project", namespace, "seen"))
+    operator.wait_for(event="ADDED", key=f"project:{namespace}/seen")
+
+
 def test_without_the_system_namespace_it_refuses(start: Callable[..., Any]) -> None:
     """One line names the flag and the command that helps."""
     operator = start("--system-namespace", "nowhere")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import ledger as book
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from world import (
@@ -76,6 +76,7 @@ SECRETS = st.sampled_from(
 JUMPS = st.sampled_from([0.2, 1, 5, 9, 11, 29, 31, 61, 90, 119, 121, 301, 600, 1800, 3600, 5400, 86400, 400000])
 FATES = st.sampled_from([Fate.ANSWERED] * 6 + [Fate.LOST, Fate.UNANSWERED, Fate.DELAYED, Fate.DELAYED, Fate.REFUSED])
 TOKENS = st.sampled_from(["a", "b", "c", "d", "no token", ""])
+WORK = st.lists(FATES, max_size=8)
 PROCESSES = st.sampled_from([0, 1])
 EDITS = st.sampled_from(["expiresAfter", "expiresAt", "rotation", "suspend", "secret", "scopes"])
 
@@ -87,21 +88,32 @@ class Keys(RuleBasedStateMachine):
     ledger: book.Ledger
     operators: list[Operator]
 
-    @initialize(spec=st.fixed_dictionaries({}, optional={"expiresAfter": LIFETIMES, "rotation": ROTATIONS}))
-    def create(self, spec: Json) -> None:
+    @initialize(
+        spec=st.fixed_dictionaries({}, optional={"expiresAfter": LIFETIMES, "rotation": ROTATIONS}),
+        minted=st.booleans(),
+    )
+    def create(self, spec: Json, minted: bool) -> None:
         spec = {name: value for name, value in spec.items() if value is not None}
         self.store = new_store(spec if accepted(spec) else {})
         self.ledger = book.Ledger(self.store)
         self.operators = [Operator(self.store, number=number) for number in (0, 1)]
         self.late: list[Request] = []
         self.values: list[str] = []
+        self.touched = False
+        for _ in range(12 if minted else 0):
+            self._step(self.operators[0], Fate.ANSWERED)
 
     # The operators.
 
-    @rule(number=PROCESSES, fates=st.lists(FATES, min_size=1, max_size=5), live=st.booleans())
+    @rule(number=PROCESSES, fates=WORK, live=st.booleans())
     def work(self, number: int, fates: list[Fate], live: bool) -> None:
         for fate in fates:
             self._step(self.operators[number], fate, live=live)
+
+    def _then(self, fates: list[Fate]) -> None:
+        """Let the operator go on after a disturbance."""
+        for fate in fates:
+            self._step(self.operators[0], fate)
 
     @rule(number=PROCESSES, steps=st.integers(0, 7), fate=FATES, after=st.booleans())
     def crash(self, number: int, steps: int, fate: Fate, after: bool) -> None:
@@ -132,15 +144,24 @@ class Keys(RuleBasedStateMachine):
             return
         self.ledger.check()
 
-    @rule(jump=JUMPS)
-    def wait(self, jump: float) -> None:
+    @rule(jump=JUMPS, then=WORK)
+    def wait(self, jump: float, then: list[Fate]) -> None:
         self._pass_time(seconds(jump))
+        self._then(then)
 
-    @rule()
-    def wait_until_due(self) -> None:
+    @rule(then=WORK)
+    def wait_until_due(self, then: list[Fate]) -> None:
         due = self.operators[0].plan.due
         if due is not None and due > self.store.now:
             self._pass_time(due - self.store.now)
+        self._then(then)
+
+    @rule(then=WORK)
+    def wait_for_the_rotation(self, then: list[Fate]) -> None:
+        due = self.store.status.get("nextRotationTime")
+        if due is not None and book.time_of(due) > self.store.now:
+            self._pass_time(book.time_of(due) - self.store.now)
+        self._then(then)
 
     def _pass_time(self, length: timedelta) -> None:
         self.store.now += length
@@ -152,8 +173,8 @@ class Keys(RuleBasedStateMachine):
         return self.store.api_key is not None and "deletionTimestamp" not in self.store.api_key["metadata"]
 
     @precondition(_alive)
-    @rule(field=EDITS, data=st.data())
-    def edit(self, field: str, data: st.DataObject) -> None:
+    @rule(field=EDITS, data=st.data(), then=WORK)
+    def edit(self, field: str, data: st.DataObject, then: list[Fate]) -> None:
         value: Any
         if field == "expiresAt":
             end = data.draw(ENDS)
@@ -164,7 +185,7 @@ class Keys(RuleBasedStateMachine):
                 {
                     "expiresAfter": LIFETIMES,
                     "rotation": ROTATIONS,
-                    "suspend": st.booleans(),
+                    "suspend": st.sampled_from([False, False, True]),
                     "secret": SECRETS,
                     "scopes": st.sampled_from([None, ["data:read"], ["data:*"], ["other"]]),
                 }[field]
@@ -173,18 +194,21 @@ class Keys(RuleBasedStateMachine):
         if accepted(spec):
             self.store.edit({field: value})
             self.ledger.observe()
+        self._then(then)
 
     @precondition(_alive)
     @rule(
         annotation=st.sampled_from(book.TOKEN_ANNOTATIONS),
         token=st.none() | TOKENS,
+        then=WORK,
     )
-    def annotate(self, annotation: str, token: str | None) -> None:
+    def annotate(self, annotation: str, token: str | None, then: list[Fate]) -> None:
         self.store.annotate(annotation, token)
+        self._then(then)
 
     @precondition(_alive)
     @rule(
-        change=st.sampled_from(["suspend", "resume", "delete", "back", "maximum", "defaults", "catalogue"]),
+        change=st.sampled_from(["suspend", "resume", "delete", "maximum", "defaults", "catalogue"]),
         maximum=st.sampled_from([None, "5m", "60m"]),
         lifetime=LIFETIMES,
         rotation=ROTATIONS,
@@ -195,12 +219,14 @@ class Keys(RuleBasedStateMachine):
             self.ledger.observe()
             return
         spec = deepcopy(self.store.project["spec"])
+        if spec.pop("suspend", False):
+            change = "resume"
         if change == "delete":
             self.ledger.observe()
             self.store.project = None
             return
-        if change in {"suspend", "resume"}:
-            spec["suspend"] = change == "suspend"
+        if change == "suspend":
+            spec["suspend"] = True
         elif change == "maximum":
             spec["limits"] = {"maxExpiresAfter": maximum} if maximum else {}
             self.ledger.moved_on = True
@@ -214,15 +240,28 @@ class Keys(RuleBasedStateMachine):
         self.ledger.observe()
 
     @precondition(_alive)
-    @rule(kind=st.sampled_from(["delete", "edit", "entries", "back", "immutable", "type", "foreign"]), data=st.data())
-    def tamper(self, kind: str, data: st.DataObject) -> None:
+    @rule(
+        kind=st.sampled_from(["delete", "edit", "entries", "back", "immutable", "type", "foreign"]),
+        data=st.data(),
+        then=WORK,
+    )
+    def tamper(self, kind: str, data: st.DataObject, then: list[Fate]) -> None:
+        self._tamper(kind, data)
+        if self.touched:
+            self.operators[0].verified = None
+        self._then(then)
+
+    def _tamper(self, kind: str, data: st.DataObject) -> None:
         secret = deepcopy(self.store.secret)
+        self.touched = True
         if kind == "delete":
+            secret = None
+        elif secret is None:
+            return
+        elif secret["type"] != SECRET_TYPE:
             secret = None
         elif kind == "foreign":
             secret = foreign_secret()
-        elif secret is None or secret["type"] != SECRET_TYPE:
-            return
         elif kind == "entries":
             secret["data"]["theirs"] = "eA=="
             secret["data"].pop("env", None)
@@ -240,15 +279,18 @@ class Keys(RuleBasedStateMachine):
         self.ledger.tampered = self.ledger.losable = True
 
     @precondition(lambda self: self._alive() and self.store.keys)
-    @rule(data=st.data())
-    def revoke(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), then=WORK)
+    def revoke(self, data: st.DataObject, then: list[Fate]) -> None:
         key_id = data.draw(st.sampled_from([generation["id"] for generation in self.store.keys]))
         self.store.revoked[key_id] = RevocationReason.KEY_COMPROMISE
         self.ledger.losable = True
+        self._then(then)
 
     @precondition(lambda self: self._alive() and self.store.status.get("revision"))
-    @rule()
-    def wipe_status(self) -> None:
+    @rule(luck=st.integers(0, 4))
+    def wipe_status(self, luck: int) -> None:
+        if luck != 3:
+            return
         self.store.wipe_status()
         self.ledger.wipe()
         self.late = []
@@ -256,15 +298,15 @@ class Keys(RuleBasedStateMachine):
             operator.crash()
 
     @precondition(_alive)
-    @rule(luck=st.integers(0, 5))
+    @rule(luck=st.integers(0, 30))
     def delete(self, luck: int) -> None:
-        if luck == 0:
+        if luck == 7:
             self.store.delete()
 
     @precondition(_alive)
-    @rule(luck=st.integers(0, 8))
+    @rule(luck=st.integers(0, 40))
     def revoke_whole(self, luck: int) -> None:
-        if luck == 0:
+        if luck == 7:
             self.store.revoked_whole = RevocationReason.KEY_COMPROMISE
 
     # What must be so when nothing disturbs.
@@ -274,6 +316,8 @@ class Keys(RuleBasedStateMachine):
         operator = self.operators[number]
         operator.begin()
         operator.refusal = None
+        if self.touched:  # the watch of Secrets has told it by now
+            operator.verified = None
         for _ in range(30):
             self._step(operator, Fate.ANSWERED)
             if operator.plan.action is None:
@@ -284,11 +328,10 @@ class Keys(RuleBasedStateMachine):
             assert self.store.secret is None or not book.owned(self.store.secret)
             return
         assert "deletionTimestamp" not in self.store.api_key["metadata"], "I8 deletion does not complete"
-        before = len(self.store.changes)
+        due, before = operator.plan.due, len(self.store.changes)
         for _ in range(4):
             self._step(operator, Fate.ANSWERED)
         assert before == len(self.store.changes), ("I12", self.store.changes[-1].request)
-        due = operator.plan.due
         assert due is not None
         assert due > self.store.now - operator.step_time, due
         self._rests_until(operator, due, ticks)
@@ -412,6 +455,7 @@ def accepted(spec: Json) -> bool:
 
 
 PROFILES = {
+    "quick": settings(max_examples=int(os.environ.get("MX","300")), stateful_step_count=50, deadline=None, database=None, report_multiple_bugs=False, phases=[Phase.generate] if not os.environ.get("SHRINK") else [Phase.generate, Phase.shrink]),
     "ci": settings(max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, print_blob=True),
     "long": settings(max_examples=10_000, stateful_step_count=60, deadline=None, print_blob=True),
 }

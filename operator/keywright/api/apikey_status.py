@@ -13,7 +13,6 @@ from keywright.api.policy import RateLimits, Rotation
 from keywright.api.rules import ListMap
 
 Token = Annotated[str, Field(max_length=64)]
-KeyID = Annotated[str, Field(max_length=16)]
 
 
 class GenerationState(StrEnum):
@@ -41,7 +40,7 @@ class Cause(StrEnum):
 class Generation(Model):
     """One minted value: what may be known of it (an entry of `status.keys`)."""
 
-    id: KeyID
+    id: Annotated[str, Field(max_length=16)]
     """The public id, part of the key itself."""
     revision: int
     """The number of the key, counted from 1."""
@@ -93,7 +92,7 @@ class ApiKeyStatus(Model):
     """What really applies, after the Project's defaults and limits."""
     secret_name: Annotated[str, Field(max_length=63)] | None = None
     """The Secret that carries the key."""
-    current_key_id: KeyID | None = Field(default=None, alias="currentKeyID")
+    current_key_id: Annotated[str, Field(max_length=16)] | None = Field(default=None, alias="currentKeyID")
     """The id of the key in the Secret."""
     expires_at: Time | None = None
     """When the current key ends, by its own life, spec.expiresAt or the Project's limit. Absent: never."""

@@ -12,7 +12,7 @@ Rules and forms are left out below `status`, which the operator alone writes, of
 from __future__ import annotations
 
 import types
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin
@@ -45,6 +45,7 @@ _FOREIGN_OPTIONS = (
     "json_schema_extra",
     "validate_default",
 )
+_FOREIGN_METHODS = ("__init__", "model_post_init", "__get_pydantic_core_schema__")
 
 
 class UnknownConstruct(TypeError):  # noqa: N818  a name for what was met, not for what went wrong
@@ -275,7 +276,9 @@ def _refuse_options(field: FieldInfo, place: Place) -> None:
 def _refuse_behaviour(model: type[Model], place: Place) -> None:
     """Refuse a model that reads or writes otherwise than its fields say."""
     decorators = model.__pydantic_decorators__
-    if found := [kind for kind in vars(type(decorators))["__slots__"] if getattr(decorators, kind)]:
+    found = [kind.name for kind in fields(decorators) if getattr(decorators, kind.name)]
+    own = model.__mro__[: model.__mro__.index(Model)]
+    if found := found + [name for name in _FOREIGN_METHODS if any(name in vars(owner) for owner in own)]:
         raise place.refuse(f"{model.__name__} has {found}")
     if model.model_config != Model.model_config:
         raise place.refuse(f"{model.__name__} has a model_config of its own")

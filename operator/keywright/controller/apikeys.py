@@ -53,10 +53,11 @@ class ApiKeys:
         self._clock = clock
         self._memories: dict[str, Memory] = {}
 
-    def stale(self, obj: dict[str, Any]) -> bool:
-        """Whether a watch event tells nothing but this process's own last write, or something older."""
-        memory = self._memories.get(obj["metadata"]["uid"])
-        return memory is not None and int(obj["metadata"]["resourceVersion"]) <= memory.written
+    def tells_nothing(self, obj: dict[str, Any]) -> bool:
+        """Whether a watch event needs no pass of its own."""
+        metadata = obj["metadata"]
+        memory = self._memories.get(metadata["uid"])
+        return memory is not None and memory.tells_nothing(int(metadata["resourceVersion"]))
 
     def forget(self, uid: str) -> None:
         """Let go of what was remembered of an ApiKey that is gone."""
@@ -67,16 +68,29 @@ class ApiKeys:
 
         Raises ApiError and TransportError for what waiting may mend, NotSettledError for what it may not.
         """
+        obj = self._cache.get("apikey", name)
+        if obj is None:
+            return None
+        memory = self._memories.setdefault(obj["metadata"]["uid"], Memory())
+        memory.busy = True
+        try:
+            due = await self._pass(name, memory)
+        finally:
+            memory.busy = False
+        # What a watch told meanwhile was an echo of this pass, or taken into account, unless it came last.
+        return 0.0 if memory.observed > max(memory.written, memory.settled) else due
+
+    async def _pass(self, name: str, memory: Memory) -> float | None:
         looked = Looked()
         for _ in range(MAX_STEPS):
             obj = self._cache.get("apikey", name)
-            if obj is None:
-                return None
-            memory = self._memories.setdefault(obj["metadata"]["uid"], Memory())
+            if obj is None or self._memories.get(obj["metadata"]["uid"]) is not memory:
+                return None  # gone, or another one of that name: it has an event of its own
             seen = await self._sight.see(obj, memory, looked)
             now = self._clock()
             step = plan(seen, now, mint)
             if step.action is None:
+                memory.settled = int(seen.api_key.metadata.resource_version)
                 self._rest(seen, memory, step.happenings, now)
                 return max(0.0, (step.due - now).total_seconds()) if step.due is not None else None
             if await self._acting.act(step.action, seen.api_key, memory, looked):

@@ -38,6 +38,7 @@ log = structlog.get_logger("keywright.app")
 MAX_SKEW = timedelta(seconds=30)
 _HEARTBEAT = 15.0
 _SILENCE = 60.0
+_REFUSED = 5.0
 _GRACE = 0.3  # for passes and Events in flight at the end; what is cut off is done again by the next process
 
 
@@ -120,8 +121,11 @@ class App:
 
     async def identity(self) -> Identity:
         """Return the credentials; asked for again, kopf was refused with the last ones."""
-        if self._logged_in:
-            await self._client.refresh()
+        if self._logged_in and not await self._client.refresh():
+            log.warning(
+                "the API server refuses the watch, and there are no other credentials", retry_in=_REFUSED
+            )
+            await asyncio.sleep(_REFUSED)
         self._logged_in = True
         return await self._client.identity()
 
@@ -158,8 +162,9 @@ class App:
         try:
             await self._ops.start(address, port)
         except OSError as error:
+            why = os.strerror(error.errno) if error.errno else type(error).__name__
             raise preflight.RefusedError(
-                f"--bind-address, --ops-port: cannot listen on {address}:{port}: {os.strerror(error.errno or 0)}; "
+                f"--bind-address, --ops-port: cannot listen on {address}:{port}: {why}; "
                 "choose another, or --ops-port 0 for a free one",
             ) from None
 

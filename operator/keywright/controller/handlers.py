@@ -69,6 +69,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 registry = kopf.OperatorRegistry()
+_logins = itertools.count()
 
 
 @kopf.on.startup(registry=registry)
@@ -91,7 +92,11 @@ async def prepare(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
 
 @kopf.on.login(registry=registry)
 async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:
-    """Hand kopf our credentials. Never a session: it closes that on a 401."""
+    """Hand kopf our credentials. Never a session: it closes that on a 401.
+
+    After a 401 or a broken TLS stream kopf asks again and ends the process if it gets the same once
+    more. They may well be good the next time, so the priority makes each answer another one.
+    """
     controller: Controller = memo
     identity = await controller.identity()
     scheme, _space, token = (identity.authorization or "").partition(" ")
@@ -104,6 +109,7 @@ async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:
         scheme=scheme or None,
         token=token.strip() or None,
         proxy_url=identity.proxy,
+        priority=next(_logins),
     )
 
 

@@ -25,7 +25,9 @@ class Memory:
     """Raw values that are not revealed yet, and what need not be asked or told again.
 
     `held` are values of Pending generations; `sent` those of them whose reveal left this process with no
-    definite answer, `refused` those whose only reveal was refused.
+    definite answer, `refused` those whose only reveal was refused. `written`, `settled` and
+    `observed` are the newest resourceVersions that this process wrote, came to rest with, and was told of
+    while `busy` with a pass.
     """
 
     held: dict[str, RawKey] = field(default_factory=dict)
@@ -36,6 +38,15 @@ class Memory:
     verified: Verified | None = None
     told: set[Happening] = field(default_factory=set)
     written: int = 0
+    settled: int = 0
+    observed: int = 0
+    busy: bool = False
+
+    def tells_nothing(self, resource_version: int) -> bool:
+        """Whether a watch event needs no pass of its own: an echo, or the pass in progress will see to it."""
+        if self.busy:
+            self.observed = max(self.observed, resource_version)
+        return self.busy or resource_version <= self.written
 
     def refuse(self, key_id: str, explanation: str, now: datetime) -> None:
         """Note that the API server said no to a reveal, and wait longer each time before the next."""

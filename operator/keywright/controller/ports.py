@@ -64,6 +64,12 @@ class Reconciler(Protocol):
         """Take note of a watch event, after the cache has, and wake whom it concerns."""
 
 
+class Wake(Protocol):
+    """Has a name in the queue looked at; urgently, where it must not wait out a backoff."""
+
+    def __call__(self, key: str, *, urgent: bool = False) -> None: ...
+
+
 class ReconcilerFactory(Protocol):
     """How one is made."""
 
@@ -74,7 +80,7 @@ class ReconcilerFactory(Protocol):
         recorder: Recorder,
         *,
         system_namespace: str,
-        wake: Callable[[str], None],
+        wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
     ) -> Reconciler: ...

@@ -46,35 +46,37 @@ class Projects:
         self._cache = cache
         self._recorder = recorder
         self._clock = clock
-        self._counted: dict[str, datetime] = {}
+        self._looked: dict[str, tuple[datetime, int]] = {}
 
     async def reconcile(self, name: str) -> float | None:
-        """Write the status, counts at most every 5 s, and create or delete the default key."""
+        """Write the status, and create or delete the default key.
+
+        Each change of one of its ApiKeys wakes a Project, so it looks at most every 5 s, and at once only
+        when its own spec has changed.
+        """
         obj = self._cache.get("project", name)
         if obj is None or "deletionTimestamp" in obj["metadata"]:
-            self._counted.pop(name, None)
+            self._looked.pop(name, None)
             return None
+        now, generation = self._clock(), obj["metadata"]["generation"]
+        last, seen = self._looked.get(name, (now - DEBOUNCE, generation))
+        rest: timedelta = last + DEBOUNCE - now
+        if seen == generation and rest > timedelta(0):
+            return rest.total_seconds()
         try:
             project = Project.model_validate(obj)
         except ValidationError as error:
             await self._report_unreadable(obj, error)
             return None
+        await self._report(project, now)  # first: that the default key may not be created is no fault of it
         await self._keep_default_key(project)
-        return await self._report(project)
-
-    async def _report(self, project: Project) -> float | None:
-        now, old = self._clock(), project.status
-        counts = self._count(project)
-        status = _status(project, counts, now)
-        if status == old:
-            return None
-        name = _name(project)
-        ready_at = self._counted.get(name, now - DEBOUNCE) + DEBOUNCE
-        if old.keys is not None and status.model_copy(update={"keys": old.keys}) == old and now < ready_at:
-            return (ready_at - now).total_seconds()
-        self._counted[name] = now
-        await self._write(project.metadata.resource_version, project, status.wire())
+        self._looked[name] = now, generation
         return None
+
+    async def _report(self, project: Project, now: datetime) -> None:
+        status = _status(project, self._count(project), now)
+        if status != project.status:
+            await self._write(project.metadata.resource_version, project, status.wire())
 
     def _count(self, project: Project) -> ProjectKeys:
         keys = self._cache.summaries_of(_name(project))

@@ -11,6 +11,7 @@ from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
 from keywright.controller.sight import Sight
+from keywright.keys.default_key import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from keywright.api.apikey import Cause
     from keywright.controller.cache import Cache
+    from keywright.controller.ports import Wake
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -32,7 +34,7 @@ class Reconciler:
         recorder: Recorder,
         *,
         system_namespace: str,
-        wake: Callable[[str], None],
+        wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
     ) -> None:
@@ -82,10 +84,13 @@ class Reconciler:
             self._api_keys.forget(summary.uid)
         else:
             self._revocations.appeared(obj)
-            if not self._api_keys.stale(obj):
+            if not self._api_keys.tells_nothing(obj):
                 self._wake(f"apikey:{summary.key}")
         if event_type == "DELETED" or summary.deleting:
             self._wake_waiting(summary.project)
+        if event_type == "DELETED" and summary.key.endswith(SUFFIX):
+            # Whosever it was, the name is free now for the Project's own.
+            self._wake(f"project:{summary.key.removesuffix(SUFFIX)}")
 
     def _wake_waiting(self, project: str) -> None:
         """Wake the ApiKeys without a key: one of them may now be within its quota."""

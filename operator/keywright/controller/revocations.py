@@ -25,10 +25,11 @@ from keywright.kube import paths
 from keywright.kube.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from keywright.controller.cache import Cache
+    from keywright.controller.ports import Wake
     from keywright.kube.client import Client
 
 log = structlog.get_logger("keywright.revocation")
@@ -45,7 +46,7 @@ class Revocations:
         cache: Cache,
         *,
         system_namespace: str,
-        wake: Callable[[str], None],
+        wake: Wake,
         clock: Callable[[], datetime],
     ) -> None:
         self._client = client
@@ -75,7 +76,7 @@ class Revocations:
         self._targets[name] = target
         self._by_target.setdefault(target, {})[name] = revocation
         for key in self._named(revocation):
-            self._wake(f"apikey:{key}")
+            self._wake(f"apikey:{key}", urgent=True)
 
     def appeared(self, obj: dict[str, Any]) -> None:
         """Take note of an ApiKey: Revocations that named nothing until now may name it."""
@@ -85,12 +86,12 @@ class Revocations:
                 if revocation.status.recorded_at is None:
                     self._wake(f"revocation:{name}")
 
-    def of_generations(self, api_key: ApiKey) -> dict[str, RevocationReason]:
-        """Return the generations of an ApiKey that a Revocation acts on, with its reason."""
+    def of_generations(self, api_key: ApiKey, ids: Iterable[str]) -> dict[str, RevocationReason]:
+        """Return those of an ApiKey's generations that a Revocation acts on, with its reason."""
         return {
-            generation.id: revocation.spec.reason
-            for generation in api_key.status.keys
-            for revocation in self._acting(f"id:{generation.id}", api_key)
+            key_id: revocation.spec.reason
+            for key_id in ids
+            for revocation in self._acting(f"id:{key_id}", api_key)
         }
 
     def of_whole(self, api_key: ApiKey) -> RevocationReason | None:
@@ -102,13 +103,13 @@ class Revocations:
                 return revocation.spec.reason
         return None
 
-    def recorded(self, api_key: ApiKey) -> frozenset[str]:
-        """Return the generations of an ApiKey that have a record in the system namespace."""
+    def recorded(self, ids: Iterable[str]) -> frozenset[str]:
+        """Return those generations that have a record in the system namespace."""
         return frozenset(
-            generation.id
-            for generation in api_key.status.keys
-            if f"{self._system_namespace}/{records.record_name(generation.id)}"
-            in self._by_target.get(f"id:{generation.id}", {})
+            key_id
+            for key_id in ids
+            if f"{self._system_namespace}/{records.record_name(key_id)}"
+            in self._by_target.get(f"id:{key_id}", {})
         )
 
     async def reconcile(self, name: str) -> float | None:

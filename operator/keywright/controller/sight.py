@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from keywright.api.apikey import ApiKey, ApiKeySpec, SecretTemplate
 from keywright.api.meta import Ref
-from keywright.api.project import NamespacesFrom, Project
+from keywright.api.project import Project
 from keywright.errors import KeywrightError
 from keywright.keys import grants
 from keywright.keys.secret import SecretView
@@ -61,6 +61,7 @@ class Sight:
         api_key, unreadable = _parse(obj)
         memory.forget_settled(api_key)
         project, readable = self._project(api_key)
+        ids = _ids(api_key, looked.secret)
         seen = Seen(
             api_key=api_key,
             project=project,
@@ -75,9 +76,9 @@ class Sight:
             held=memory.held,
             refused=frozenset(memory.refused),
             refusal=memory.refusal,
-            revoked=self._revocations.of_generations(api_key),
+            revoked=self._revocations.of_generations(api_key, ids),
             revoked_whole=self._revocations.of_whole(api_key),
-            recorded=self._revocations.recorded(api_key),
+            recorded=self._revocations.recorded(ids),
             records_possible=looked.records_possible,
             clock_trusted=self._clock_trusted(),
         )
@@ -117,7 +118,7 @@ class Sight:
 
     async def _namespace_labels(self, project: Project | None, api_key: ApiKey) -> dict[str, str] | None:
         """Read the labels of the ApiKey's namespace, only where a selector asks for them."""
-        if project is None or not _selects(project):
+        if not grants.chooses_by_label(project):
             return {}
         namespace = await self._namespace(api_key.metadata.namespace)
         return None if namespace is None else namespace["metadata"].get("labels") or {}
@@ -144,12 +145,11 @@ class Sight:
         return self._client.skew is None or abs(self._client.skew) <= MAX_SKEW
 
 
-def _selects(project: Project) -> bool:
-    allowed = [
-        project.spec.allowed_namespaces,
-        *(scope.allowed_namespaces for scope in project.spec.scopes or ()),
-    ]
-    return any(a is not None and a.from_ is NamespacesFrom.SELECTOR for a in allowed)
+def _ids(api_key: ApiKey, secret: SecretView | Absent | Unread) -> list[str]:
+    """Name the generations in question: the status's, and the one in the Secret, which may be adopted."""
+    ids = [generation.id for generation in api_key.status.keys]
+    carried = secret.raw_key(api_key.spec.secret.key) if isinstance(secret, SecretView) else None
+    return ids if carried is None else [*ids, carried.id]
 
 
 def _parse(obj: dict[str, Any]) -> tuple[ApiKey, str | None]:

@@ -13,6 +13,7 @@ from keywright.keys import tokens
 from keywright.keys.actions import Happening
 from keywright.keys.causes import due, next_rotation
 from keywright.keys.conditions import progress
+from keywright.keys.grants import chooses_by_label
 from keywright.keys.loss import lost, next_remint
 from keywright.keys.policies import verdict
 from keywright.keys.seen import Unread
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 RECHECK = timedelta(minutes=10)
 POLL = timedelta(seconds=10)
+# What heals by an object that nobody tells us about: a Secret, or the labels of a Namespace.
+_POLLED = frozenset({ReadyReason.SECRET_CONFLICT, ReadyReason.SECRET_LOST})
+_BY_LABEL = frozenset({ReadyReason.NAMESPACE_NOT_ALLOWED, ReadyReason.SCOPE_NOT_ALLOWED})
 SOON_AT_LEAST = timedelta(hours=1)
 
 
@@ -71,7 +75,8 @@ def _waits(facts: Facts) -> Iterator[datetime]:
         yield facts.seen.refusal.retry_at
     if lost(facts):
         yield next_remint(facts)
-    if shown.reason in {ReadyReason.SECRET_CONFLICT, ReadyReason.SECRET_LOST} or not facts.seen.clock_trusted:
+    polled = shown.reason in _POLLED or (shown.reason in _BY_LABEL and chooses_by_label(facts.seen.project))
+    if polled or not facts.seen.clock_trusted:
         yield facts.now + POLL
     verified = facts.seen.verified
     checked = verified.at if verified and isinstance(facts.seen.secret, Unread) else facts.now

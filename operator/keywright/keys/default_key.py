@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from keywright.api.project import Project
 
 
+SUFFIX = "-default"
+
+
 class DefaultKeyPlan(Enum):
     """What to do about the default key."""
 
@@ -25,7 +28,7 @@ class DefaultKeyPlan(Enum):
 
 def name_of(project: Project) -> str:
     """Return the name that the default key has, wanted or not."""
-    return f"{project.metadata.name}-default"
+    return f"{project.metadata.name}{SUFFIX}"
 
 
 def plan(project: Project, existing: ApiKey | None) -> DefaultKeyPlan:

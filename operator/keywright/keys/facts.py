@@ -75,13 +75,14 @@ class Facts:
 
     @property
     def current_expiry(self) -> datetime | None:
-        """When the current generation expires; once it has, what was last said of it: ends do not move."""
+        """When the current generation expires; once it has, that end is never moved on."""
         current = self.current
         if current is None:
             return None
-        if current.state is GenerationState.EXPIRED and self.status.expires_at is not None:
-            return self.status.expires_at
-        return self.bounds.expiry(current)
+        expiry, told = self.bounds.expiry(current), self.status.expires_at
+        if current.state is GenerationState.EXPIRED and told is not None:
+            return told if expiry is None else min(told, expiry)
+        return expiry
 
     @property
     def pending(self) -> Generations:

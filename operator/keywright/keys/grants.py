@@ -124,8 +124,9 @@ def quota_denial(
         if limit is not None and count >= limit:
             return Denial(
                 ReadyReason.QUOTA_EXCEEDED,
-                f"spec.projectRef: {count} ApiKeys of the Project {api_key.project}{place} come before this "
-                f"one, and it may have {limit}: delete one, or raise its limits.{field}",
+                f"spec.projectRef: the Project {api_key.project} allows {limit} "
+                f"{'ApiKey' if limit == 1 else 'ApiKeys'}{place}, and {count} came first: "
+                f"delete one, or raise its limits.{field}",
             )
     return None
 
@@ -140,6 +141,15 @@ def suspension(project: Project, api_key: ApiKey) -> Denial | None:
             f"spec.projectRef: the Project {api_key.project} is suspended: set its spec.suspend to false",
         )
     return None
+
+
+def chooses_by_label(project: Project | None) -> bool:
+    """Whether the labels of an ApiKey's namespace decide about anything that the Project grants."""
+    if project is None:
+        return False
+    catalogue = project.spec.scopes or ()
+    allowed = [project.spec.allowed_namespaces, *(scope.allowed_namespaces for scope in catalogue)]
+    return any(a is not None and a.from_ is NamespacesFrom.SELECTOR for a in allowed)
 
 
 class Contender(Protocol):

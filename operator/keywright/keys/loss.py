@@ -42,10 +42,15 @@ def may_remint(facts: Facts) -> bool:
 
 
 def next_remint(facts: Facts) -> datetime:
-    """Return when a loss may be answered: at most three times an hour."""
+    """Return when a loss may be answered: at most three times an hour.
+
+    A Pending generation answers nothing yet. Counted, the third would forbid its own reveal.
+    """
     recent = [
         generation.created_at
         for generation in facts.generations
-        if generation.cause is Cause.SECRET_LOST and facts.now < generation.created_at + HOUR
+        if generation.cause is Cause.SECRET_LOST
+        and generation.state is not GenerationState.PENDING
+        and facts.now < generation.created_at + HOUR
     ]
     return facts.now if len(recent) < REMINTS_PER_HOUR else recent[REMINTS_PER_HOUR - 1] + HOUR

@@ -42,7 +42,7 @@ from keywright.keys.facts import Facts, derive
 from keywright.keys.happenings import happenings
 from keywright.keys.loss import lost
 from keywright.keys.policies import may_mint
-from keywright.keys.room import make_room, may_publish, waits_for_room
+from keywright.keys.room import make_room, may_publish, patient, waits_for_room
 from keywright.keys.secret import adoptable, drifted, manifest
 from keywright.keys.seen import Seen, Unread
 from keywright.keys.status import compose
@@ -83,9 +83,11 @@ def plan(seen: Seen, now: datetime, mint: Mint) -> Plan:
 
 
 def fingerprint(facts: Facts) -> str:
-    """Return a digest of all that the Secret is made of, to tell whether a check of it still holds."""
+    """Return a digest of what a check of the Secret went by, to tell whether it still holds."""
     current = facts.current
     parts = [
+        # Any edit of the spec is worth a look: a person who has lost the Secret may well begin there.
+        facts.api_key.metadata.generation,
         facts.api_key.spec.secret.model_dump(mode="json"),
         facts.api_key.project,
         [current.id, current.digest, current.state] if current else None,
@@ -227,7 +229,7 @@ def _publish(facts: Facts, wanted: Due, project: Project, mint: Mint) -> Plan:
         created_at=created_at,
         expires_at=gens.later(created_at, facts.lifetime) if facts.lifetime is not None else None,
     )
-    room = facts.generations if wanted.cause in {Cause.REQUESTED, Cause.SCHEDULED} else make_room(facts)
+    room = facts.generations if patient(wanted) else make_room(facts)
     published = facts.status.model_copy(update={"keys": (generation, *room)})
     return _write(facts, published, publishes=raw)
 

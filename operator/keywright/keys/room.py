@@ -22,14 +22,19 @@ def waits_for_room(facts: Facts, due: Due) -> bool:
     """
     valid = tuple(g for g in facts.generations if facts.bounds.valid(g, facts.now))
     revealed = tuple(g for g in valid if g.state is not GenerationState.PENDING)
-    return due.cause in _PATIENT and not due.regenerate and len(revealed) >= gens.MAX_BESIDE
+    return patient(due) and len(revealed) >= gens.MAX_BESIDE
+
+
+def patient(due: Due) -> bool:
+    """Whether a generation that is due waits for room, instead of ending older ones early."""
+    return due.cause in _PATIENT and not due.regenerate
 
 
 def may_publish(facts: Facts, due: Due) -> bool:
     """Whether another Pending generation fits now; those of a crashed process need 120 s to go."""
     if len(facts.pending) >= gens.MAX_PENDING:
         return False
-    return due.cause not in _PATIENT or len(_valid(facts, facts.generations)) < gens.MAX_VALID
+    return not patient(due) or len(_valid(facts, facts.generations)) < gens.MAX_VALID
 
 
 def make_room(facts: Facts) -> Generations:

@@ -52,8 +52,9 @@ def _effective(facts: Facts) -> Effective | None:
     """Return what applies; while the spec has no meaning, what applied last goes on."""
     if facts.problem is not None or facts.seen.project is None:
         return None
-    since = facts.current.created_at if facts.current else facts.now
-    overlap = format_duration(max(facts.overlap(since), timedelta()))
+    # The gap to the next run of a schedule depends on the moment: take one that stands still.
+    since = facts.current.created_at if facts.current else facts.api_key.metadata.creation_timestamp
+    overlap = format_duration(max(facts.overlap(since), timedelta())) if since else None
     return Effective(
         expires_after=_lifetime(facts),
         rotation=facts.rotation.model_copy(update={"overlap": facts.rotation.overlap or overlap}),

@@ -43,7 +43,7 @@ class Client:
         self.skew: timedelta | None = None
         """Local clock minus the server's, from the last answer's Date header (whole seconds)."""
         self.last_contact: float | None = None
-        """When (time.monotonic) the server last answered with anything but 5xx."""
+        """When (time.monotonic) the server last answered with anything but 401 or 5xx."""
 
     @classmethod
     async def connect(cls, kubeconfig: str | None, *, observe: Observer | None = None) -> Client:
@@ -104,9 +104,9 @@ class Client:
             whole["items"] += page.get("items") or []
         return whole
 
-    async def refresh(self) -> None:
-        """Read the credentials anew."""
-        await self._credentials.refresh(self._credentials.generation)
+    async def refresh(self) -> bool:
+        """Read the credentials anew; return whether they are others now."""
+        return await self._credentials.refresh(self._credentials.generation)
 
     async def identity(self) -> Identity:
         """Return server and credentials as they are now."""
@@ -174,7 +174,7 @@ class Client:
         return response.status, response.headers, received
 
     def _note(self, status: int, date: str | None) -> None:
-        if status < 500:
+        if status < 500 and status != _UNAUTHORIZED:
             self.last_contact = time.monotonic()
         try:
             self.skew = datetime.now(UTC) - parsedate_to_datetime(date) if date else self.skew

@@ -24,6 +24,7 @@ from keywright.errors import KeywrightError
 _client: Any = kubernetes_client
 _config: Any = kubernetes_config
 
+USER_AGENT = "keywright"  # also the manager in managedFields of what it writes
 CONNECTIONS = 32  # at most 16 workers, each with one request in flight; the rest is for lists and Events
 AGAIN_AFTER = 5.0  # seconds; reading may mean to run somebody's program
 
@@ -58,7 +59,7 @@ class Credentials:
         self._before: Any = None
         self._read_at = float("-inf")
         self.generation = 0
-        self.transport: Any = _client.ApiClient(configuration)
+        self.transport = _transport(configuration)
 
     @classmethod
     async def load(cls, kubeconfig: str | None) -> Credentials:
@@ -118,7 +119,13 @@ class Credentials:
         # A TLS context is fixed once made. The one before stays open: requests may be in flight on it.
         if self._before is not None:
             await self._before.close()
-        self._before, self.transport = self.transport, _client.ApiClient(self._configuration)
+        self._before, self.transport = self.transport, _transport(self._configuration)
+
+
+def _transport(configuration: Any) -> Any:
+    transport = _client.ApiClient(configuration)
+    transport.user_agent = USER_AGENT
+    return transport
 
 
 async def _load(kubeconfig: str | None, configuration: Any) -> None:

@@ -1,8 +1,9 @@
 """Reads the examples beside this file: what the API server is to accept and to refuse, as data.
 
 Each file has a `minimal` manifest, its spec as the API server completes it (`defaulted`), a `status` with
-every field, `cases` and `transitions`. A case is a merge patch of the minimal manifest (null takes a field away); a transition
-is two of them, before and after an update. What is refused names each field with a part of its message.
+every field, `cases` and `transitions`. A case is a merge patch of the minimal manifest (null takes a field
+away); a transition is two of them, before and after an update. What is refused names each field with a
+part of its message.
 
 Long values have tags: `!pad [length, text]` repeats the text's last character, `!join [a, b]` joins,
 `!many [count, item]` and `!entries [count, key, value]` count up `%d`.
@@ -100,7 +101,7 @@ def _pad(loader: _Loader, node: yaml.SequenceNode) -> str:
 
 
 def _join(loader: _Loader, node: yaml.SequenceNode) -> str:
-    return "".join(loader.construct_sequence(node, deep=True))
+    return "".join(str(part) for part in loader.construct_sequence(node, deep=True))
 
 
 def _many(loader: _Loader, node: yaml.SequenceNode) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a CRD demands of its examples: each rule, bound, enum, required field and kind of list, found in its schema.
+"""What a CRD demands of its examples: each rule, bound, enum, required field and kind of list in its schema.
 
 A demand is met where one refused example breaks just that, by the least that is possible, and an
 accepted one keeps just within it.

@@ -100,3 +100,7 @@ async def test_kopf_gets_credentials_and_never_a_session() -> None:
         "bearer",
         "abc",
     )
+
+
+async def test_the_same_credentials_are_another_answer_each_time() -> None:
+    assert await log_in(memo=Fake()) != await log_in(memo=Fake())

@@ -1,0 +1,110 @@
+"""`make demo` as a person runs it: it tells its story, shows no value and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docs.markdown import ROOT
+from harness.api import Api
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RAW_KEY = re.compile(r"[a-z][a-z0-9_]*_(?:dev|prod|client)_[a-z0-9]{16}_[0-9A-Za-z]{49}")
+CHAPTERS = ("Ask for a key", "The value is in one place", "Rotate", "Regenerate", "Delete")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Where this demo keeps what it starts: not where a person's own one does."""
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def make(state: Path, kubectl: str) -> Callable[..., tuple[int, str]]:
+    """Run a target; `kubectl` is asked for so that nothing is built within the time that is measured."""
+
+    def run(*arguments: str, **variables: str) -> tuple[int, str]:
+        environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+        cache = environment.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+        environment |= {"XDG_STATE_HOME": str(state), "XDG_CACHE_HOME": cache, **variables}
+        began = time.monotonic()
+        done = subprocess.run(
+            ["make", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        print(f"make {' '.join(arguments)}: {time.monotonic() - began:.0f} s")
+        return done.returncode, done.stdout
+
+    return run
+
+
+def running(state: Path) -> list[str]:
+    """Return the command lines that speak of a directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has ended meanwhile
+            continue
+        if str(state) in line:
+            found.append(line)
+    return found
+
+
+def test_it_tells_the_story_within_two_minutes_and_leaves_nothing(
+    make: Callable[..., tuple[int, str]], state: Path
+) -> None:
+    began = time.monotonic()
+    code, told = make("demo")
+    assert code == 0, told
+    assert time.monotonic() - began < 120
+    for chapter in CHAPTERS:
+        assert chapter in told
+    assert "\x1b" not in told
+    assert [] == RAW_KEY.findall(told)
+    assert [] == running(state)
+
+
+def test_kept_it_says_how_to_look_around_and_how_to_end(
+    make: Callable[..., tuple[int, str]], state: Path
+) -> None:
+    try:
+        code, told = make("demo", "KEEP=1")
+        assert code == 0, told
+        assert [] == RAW_KEY.findall(told)
+        assert any("keywright operator" in line for line in running(state))
+        kubeconfig = re.search(r"export KUBECONFIG=(\S+)", told)
+        assert kubeconfig is not None
+        key = Api(Path(kubeconfig[1])).get("ApiKey", "checkout", "shop")
+        assert [1] == [generation["revision"] for generation in key["status"]["keys"]]
+    finally:
+        code, told = make("demo-end")
+    assert code == 0, told
+    assert [] == running(state)
+
+
+def test_in_somebody_elses_cluster_it_touches_no_namespace_that_it_did_not_make(
+    make: Callable[..., tuple[int, str]], kubeconfig: Path, admin: Api
+) -> None:
+    if admin.find("Namespace", "shop") is None:
+        admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    code, told = make("demo", KEYWRIGHT_TEST_KUBECONFIG=str(kubeconfig))
+    assert code != 0
+    assert "namespace shop that the demo did not make" in told
+    assert "deletionTimestamp" not in admin.get("Namespace", "shop")["metadata"]
+    admin.delete("Namespace", "shop")

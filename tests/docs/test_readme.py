@@ -1,0 +1,111 @@
+"""What the documents tell a reader to type works as written, in order, and prints what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from docs.markdown import DOCUMENTS, ROOT, Block, Command, anchors, blocks, links
+from docs.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = ROOT / "README.md"
+QUICKSTART = ROOT / "examples" / "quickstart" / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+
+BEGINNING, END = "Install", "Stop and clean up"
+
+ELSEWHERE = {
+    "make demo": "test_demo.py runs it",
+    "make demo KEEP=1": "test_demo.py runs it",
+    "make demo-end": "test_demo.py runs it",
+    "make test": "these are its tests",
+    "make lint": "make test begins with it",
+    "make kind": "needs a container engine",
+    "make generate": "writes into the tree; make lint checks that it has nothing to write",
+    "make format": "writes into the tree; make lint checks that it has nothing to write",
+}
+"""Lines that this file does not type, each with the reason."""
+
+
+@pytest.fixture(scope="module")
+def reader(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader who has done what README.md says under Install, and who cleans up as it says."""
+    reader = Reader(tmp_path_factory.mktemp("reader"), Path(kubectl))
+    try:
+        reader.type_all(commands(README, only=BEGINNING))
+        yield reader
+        reader.type_all(commands(README, only=END))
+    finally:
+        reader.type("make cluster-down CLUSTER=quickstart")
+        reader.close()
+
+
+def commands(document: Path, only: str = "") -> list[Command]:
+    """Return what is to be typed of a document: of one section, or of all but the first and the last step."""
+    chosen = [
+        block
+        for block in blocks(document)
+        if (block.section == only if only else block.section not in {BEGINNING, END})
+    ]
+    found = [command for block in chosen for command in block.commands]
+    return [without for command in found if (without := _typed_here(command)).line.strip()]
+
+
+def _typed_here(command: Command) -> Command:
+    lines = [line for line in command.line.splitlines() if line.partition("#")[0].strip() not in ELSEWHERE]
+    return Command("\n".join(lines), command.shown)
+
+
+@pytest.mark.parametrize("document", [README, QUICKSTART], ids=["README", "quickstart"])
+def test_all_that_it_says_to_type_works(reader: Reader, document: Path) -> None:
+    reader.type_all(commands(document))
+
+
+def test_only_these_documents_say_what_to_type() -> None:
+    typing = {document for document in DOCUMENTS if any(block.commands for block in blocks(document))}
+    assert typing == {README, QUICKSTART, CONTRIBUTING}
+    assert commands(CONTRIBUTING) == []
+
+
+def test_every_block_says_what_it_is() -> None:
+    known = {"sh", "console", "yaml", "text"}
+    assert {block.language for document in DOCUMENTS for block in blocks(document)} <= known
+
+
+def manifests() -> list[tuple[str, Block]]:
+    found = [(document, block) for document in DOCUMENTS for block in blocks(document)]
+    return [(str(document.relative_to(ROOT)), block) for document, block in found if block.language == "yaml"]
+
+
+@pytest.mark.parametrize(
+    ("document", "block"), manifests(), ids=lambda value: getattr(value, "section", value)
+)
+def test_every_manifest_is_accepted(reader: Reader, document: str, block: Block) -> None:
+    obj = yaml.safe_load(block.text)
+    # Its own namespace is not there at every time; what is asked is whether the API server takes the object.
+    namespace = obj["metadata"].pop("namespace", "default")
+    reader.type_all([Command(f"kubectl get namespace {namespace} || kubectl create namespace {namespace}")])
+    line = f"kubectl create --dry-run=server --validate=strict -n {namespace} -f - <<'EOF'\n{yaml.safe_dump(obj)}EOF"
+    reader.type_all([Command(line)])
+
+
+def test_the_api_key_that_is_shown_is_the_one_of_the_quickstart() -> None:
+    shown = next(block for block in blocks(README) if block.language == "yaml")
+    file = ROOT / "examples" / "quickstart" / "3-apikey.yaml"
+    assert file.read_text().endswith(shown.text)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
