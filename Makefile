@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-generate: setup ## write crds/ and the generated documents from the models
+generate: setup ## write crds/ from the models
 	@$(BIN)/python -m keywright.api.crd crds
 
 lint: setup ## ruff, mypy --strict, import directions, no drift of generated files

@@ -28,7 +28,8 @@ def main() -> int:
     options = _options()
     terminal = Terminal()
     terminal.show_progress()
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _frame: sys.exit(128 + number))
     stage = None
     kept = False
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from controlplane.processes import Process
 
 _KEYWRIGHT = Path(sys.executable).with_name("keywright")
-_LINE = re.compile(r"\S+T(\d\d:\d\d:\d\d)\S+ \[\w+ *\] (.*) \[keywright\.(\w+)\](.*)")
+_LINE = re.compile(r"\S+ \[\w+ *\] (.*) \[keywright\.(\w+)\](.*)")
 _READY_SECONDS = 30
 _GRACE_SECONDS = 10
 
@@ -67,9 +67,9 @@ class Operator:
 
 
 def _shortened(line: str) -> str:
-    """Shorten a log line to time and message; what an ApiKey's line says in fields stands in the message."""
+    """Shorten a log line to what happened; what an ApiKey's line says in fields stands in the message."""
     found = _LINE.fullmatch(line)
     if found is None:
         return ""
-    moment, message, logger, fields = found.groups()
-    return f"{moment} {message}" if logger == "apikey" else f"{moment} {message}{fields}"
+    message, logger, fields = found.groups()
+    return message if logger == "apikey" else message + fields

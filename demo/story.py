@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from demo.failure import DemoError
 from demo.shell import REPOSITORY
 from demo.stage import SYSTEM, TEAM
 
@@ -101,7 +102,8 @@ class Story:
         self._shell.read(f"kubectl wait -n {SYSTEM} --for={inforce} --timeout=30s revocations --all")
         self._shell.show(f"kubectl get -n {SYSTEM} revocations")
         found = len(self._shell.read(f"kubectl get -n {SYSTEM} revocations -o name").split())
-        assert found == count, f"{found} records instead of {count}"
+        if found != count:
+            raise DemoError(f"{found} records instead of {count}", "make demo starts afresh.")
 
     def _keys(self) -> list[dict[str, Any]]:
         printed = self._shell.read(f"kubectl get -n {TEAM} apikey checkout -o json")

@@ -23,6 +23,12 @@ ROOT = Path(__file__).parent.parent
 NAME = "tests"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes what tests otherwise compare."""
+    text = "write docs/what-you-see.md instead of comparing it with what kubectl shows"
+    parser.addoption("--update-captures", action="store_true", help=text)
+
+
 def controlplane(*arguments: str) -> str:
     """Run the local control plane's command, its progress shown; return the last line that it prints."""
     command = [sys.executable, "-m", "controlplane", *arguments]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from world import SECRET_TYPE, UID, digest, value_of
 
 from keywright.api.apikey import ApiKeyStatus
-from keywright.keys.actions import CreateRecord, DeleteSecret, WriteSecret, WriteStatus
+from keywright.keys.actions import DeleteSecret, WriteSecret, WriteStatus
 
 if TYPE_CHECKING:
     from world import Change, Json, Store
@@ -226,8 +226,6 @@ class Ledger:
             self._secret(change, action)
         elif isinstance(action, DeleteSecret):
             self._secret_gone(change)
-        elif isinstance(action, CreateRecord):
-            require(change.api_key is not None, "records are of an ApiKey that is there", action)
         self.observe()
 
     # The status.
@@ -412,14 +410,18 @@ class Ledger:
             require(new_tokens or not was.get("tokens"), "I19 a token acts once", was, handled)
         for token in new_tokens:
             require(token not in self.satisfied, "I19 a token acts once", token, self.satisfied)
-        self.losable = self.wiped = False
+        self.wiped = False
+        intact = owned(change.secret) and replaceable(change.secret)
+        self.losable = not intact or digest(value_of(change.secret)) != was["digest"]
 
     def _dropped(self, change: Change, generation: Json, keys: list[Json], before: dict[str, Json]) -> None:
         self.gone.add(generation["id"])
         planned = change.request.sent_at
         if generation["state"] != "Pending":
             ended = generation["state"] in ENDS or not self.policy.valid(generation, planned)
-            require(ended or self.store.project is None, "I4 dropped while valid", generation)
+            revoked = generation["id"] in self.store.revoked or generation["id"] in self.store.records
+            revoked = revoked or self.store.revoked_whole is not None
+            require(ended or revoked or self.store.project is None, "I4 dropped while valid", generation)
             return
         order = list(before)
         successors = [
@@ -490,6 +492,11 @@ class Ledger:
         keys = {g["digest"]: g for g in change.api_key.get("status", {}).get("keys", [])}
         new, old = digest(value_of(after)), digest(value_of(before))
         generation = keys.get(new or "")
+        if before is None and self.tampered:
+            # A create has no precondition but the absence: where somebody deleted the Secret that a later
+            # one had made, an older create may land in its place. It counts as a loss, and is answered.
+            self.losable = True
+            return
         require(generation is not None, "I5 a dead key was revealed", new, change.late)
         assert generation is not None
         if action.reveals is None:
@@ -549,3 +556,7 @@ class Ledger:
 
 def owned(secret: Json | None) -> bool:
     return bool(secret) and any(ref["uid"] == UID for ref in (secret or {})["metadata"].get("ownerReferences", []))
+
+
+def replaceable(secret: Json | None) -> bool:
+    return secret is not None and secret["type"] == SECRET_TYPE and not secret.get("immutable")

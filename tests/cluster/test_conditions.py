@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from harness import manifests
 from harness.conditions import condition, progress, reason, until_reason
 from harness.waiting import until
@@ -18,7 +19,7 @@ from harness.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.api import Api, Object
+    from harness.api import Api
     from harness.operator import Operator
 
 # Reconciling for good; Reconciling for 30 s and Stalled then; Stalled at once; neither.
@@ -100,7 +101,7 @@ CASES = {
     "slow": Case(
         "InvalidSpec",
         STUCK,
-        'spec.rotation.interval: "2h": a generation lives 1h: write a shorter interval',
+        'spec.rotation.interval: "2h": a key lives 1h: write a shorter interval',
         edit("slow", rotation={"interval": "30m"}),
         project="short",
         spec={"rotation": {"interval": "2h"}},
@@ -108,7 +109,7 @@ CASES = {
     "slow-for-the-limit": Case(
         "InvalidSpec",
         STUCK,
-        'spec.rotation.interval: "2h": a generation lives 1h: write a shorter interval',
+        'spec.rotation.interval: "2h": a key lives 1h: write a shorter interval',
         edit_project("short-limit", limits={"maxExpiresAfter": "4h"}),
         project="short-limit",
         spec={"rotation": {"interval": "2h"}},
@@ -116,7 +117,7 @@ CASES = {
     "early": Case(
         "InvalidSpec",
         STUCK,
-        'spec.rotation.beforeExpiry: "2h": a generation lives 1h: write a time at least 10s shorter',
+        'spec.rotation.beforeExpiry: "2h": a key lives 1h: write a time at least 10s shorter',
         edit("early", rotation={"beforeExpiry": "20m"}),
         project="short",
         spec={"rotation": {"beforeExpiry": "2h"}},
@@ -139,7 +140,7 @@ CASES = {
         "NamespaceNotAllowed",
         SETTLING,
         "spec.projectRef: the Project {home}/payments allows ApiKeys of its own namespace only, "
-        "not of {elsewhere}: change its allowedNamespaces, or create the ApiKey there",
+        "not of {elsewhere}: change the Project's spec.allowedNamespaces, or create the ApiKey there",
         edit_project("payments", allowedNamespaces={"from": "All"}),
         elsewhere=True,
     ),
@@ -157,8 +158,8 @@ CASES = {
     "development": Case(
         "TypeNotAllowed",
         SETTLING,
-        "spec.type: the Project {home}/production allows Production, not Development: add it to its "
-        "limits.allowedTypes, or create an ApiKey of another type",
+        "spec.type: the Project {home}/production allows Production, not Development: "
+        "add it to the Project's spec.limits.allowedTypes, or create an ApiKey of another type",
         edit_project("production", limits={"allowedTypes": ["Production", "Development"]}),
         project="production",
         spec={"type": "Development"},
@@ -166,8 +167,8 @@ CASES = {
     "misspelt": Case(
         "ScopeNotAllowed",
         SETTLING,
-        'spec.scopes: the Project {home}/catalogue does not list "payments:raed": add it to its scopes '
-        "or ask for another one",
+        'spec.scopes: the Project {home}/catalogue does not list "payments:raed": '
+        "add it to the Project's spec.scopes, or ask for another one",
         edit("misspelt", scopes=["payments:read"]),
         project="catalogue",
         spec={"scopes": ["payments:raed"]},
@@ -182,16 +183,16 @@ CASES = {
     "second": Case(
         "QuotaExceeded",
         SETTLING,
-        "spec.projectRef: the Project {home}/small allows 1 ApiKey, and 1 came first: delete one, or raise its "
-        "limits.maxKeys",
+        "spec.projectRef: the Project {home}/small allows 1 ApiKey, and 1 came first: delete one, or raise "
+        "the Project's spec.limits.maxKeys",
         lambda admin, home: admin.delete("ApiKey", "first-of-small", home.namespace),
         project="small",
     ),
     "second-here": Case(
         "QuotaExceeded",
         SETTLING,
-        "spec.projectRef: the Project {home}/per-namespace allows 1 ApiKey in the namespace {home}, and 1 came "
-        "first: delete one, or raise its limits.maxKeysPerNamespace",
+        "spec.projectRef: the Project {home}/per-namespace allows 1 ApiKey in the namespace {home}, "
+        "and 1 came first: delete one, or raise the Project's spec.limits.maxKeysPerNamespace",
         edit_project("per-namespace", limits={"maxKeysPerNamespace": 2}),
         project="per-namespace",
     ),
@@ -219,7 +220,7 @@ CASES = {
     "frozen": Case(
         "ProjectSuspended",
         NEITHER,
-        "spec.projectRef: the Project {home}/frozen is suspended: set its spec.suspend to false",
+        "spec.projectRef: the Project {home}/frozen is suspended: set the Project's spec.suspend to false",
         edit_project("frozen", suspend=False),
         project="frozen",
     ),
@@ -316,7 +317,11 @@ def test_of_several_reasons_the_first_is_shown_until_it_is_mended(
     older = manifests.api_key(namespace, "older")
     admin.create(older)
     time.sleep(1.1)  # order among ApiKeys is by whole seconds
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "all", "namespace": another_namespace}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "all", "namespace": another_namespace},
+    }
     admin.create(secret)
     key = manifests.api_key(
         another_namespace,
@@ -395,7 +400,9 @@ def test_a_quota_holds_when_many_are_created_in_the_same_moment(
         what="each is minted or refused",
     )
     assert sorted(map(reason, keys)) == ["Active"] * 3 + ["QuotaExceeded"] * 5
-    assert all("keys" not in key["status"] or not key["status"]["keys"] for key in keys if reason(key) != "Active")
+    assert all(
+        "keys" not in key["status"] or not key["status"]["keys"] for key in keys if reason(key) != "Active"
+    )
 
 
 def test_lowering_a_quota_takes_no_key_away(admin: Api, operator: Operator, namespace: str) -> None:
@@ -470,6 +477,83 @@ def test_what_is_suspended_keeps_its_key_and_gets_no_other(
         lambda key: reason(key) == "Active" and key["status"]["revision"] == 2,
         what="the rotation that was asked for comes on resume",
     )
+
+
+def test_a_secret_that_is_refused_is_told_in_the_words_of_the_api_server(
+    admin: Api, operator: Operator, namespace: str
+) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "no-secrets", "namespace": namespace},
+        "spec": {"hard": {"count/secrets": "0"}},
+    }
+    admin.create(quota)
+    until(
+        lambda: admin.get("ResourceQuota", "no-secrets", namespace),
+        lambda seen: "hard" in seen.get("status", {}),
+        what="the quota counts",
+    )
+    admin.create(manifests.project(namespace))
+    admin.create(manifests.api_key(namespace))
+    key = until(
+        lambda: admin.get("ApiKey", "checkout", namespace),
+        lambda key: "refuses" in condition(key).get("message", ""),
+    )
+    assert reason(key) == "Minting"
+    assert progress(key) == {"Reconciling"}
+    message = condition(key)["message"]
+    assert message.startswith("The API server refuses the Secret checkout: ")
+    assert "exceeded quota: no-secrets" in message
+
+
+def test_revoked_is_for_good_whatever_else_is_wrong(admin: Api, operator: Operator, namespace: str) -> None:
+    admin.create(manifests.project(namespace))
+    admin.create(manifests.api_key(namespace))
+    key = until_reason(admin, "Active", "checkout", namespace)
+    revocation = {
+        "apiVersion": manifests.API_VERSION,
+        "kind": "Revocation",
+        "metadata": {"name": "gone", "namespace": namespace},
+        "spec": {"apiKeyRef": {"name": "checkout"}},
+    }
+    admin.create(revocation)
+    revoked = until_reason(admin, "Revoked", "checkout", namespace)
+    assert progress(revoked) == {"Stalled"}
+    assert condition(revoked)["message"] == (
+        "A Revocation of this ApiKey is in force for good: delete the ApiKey and create another one"
+    )
+    assert "nextRotationTime" not in revoked["status"]
+    admin.patch("ApiKey", "checkout", namespace, {"spec": {"rotation": NONSENSE}})
+    until_reason(admin, "InvalidSpec", "checkout", namespace)
+    admin.patch("ApiKey", "checkout", namespace, {"spec": {"rotation": CRON, "suspend": True}})
+    admin.delete("Project", "payments", namespace)
+    admin.delete("Revocation", "gone", namespace)
+    still = until_reason(admin, "Revoked", "checkout", namespace)
+    states = [(generation["id"], generation["state"]) for generation in still["status"]["keys"]]
+    assert states == [(key["status"]["currentKeyID"], "Revoked")]
+
+
+def test_what_is_being_deleted_says_so_until_it_is_gone(
+    admin: Api, operator: Operator, namespace: str
+) -> None:
+    admin.create(manifests.project(namespace))
+    key = manifests.api_key(namespace)
+    key["metadata"]["finalizers"] = ["example.com/hold"]
+    admin.create(key)
+    until_reason(admin, "Active", "checkout", namespace)
+    admin.delete("ApiKey", "checkout", namespace)
+    deleting = until_reason(admin, "Deleting", "checkout", namespace)
+    assert progress(deleting) == {"Reconciling"}
+    assert condition(deleting)["message"].startswith("The ApiKey is being deleted: ")
+    until(
+        lambda: admin.get("ApiKey", "checkout", namespace)["metadata"]["finalizers"],
+        lambda held: held == ["example.com/hold"],
+        what="the operator has done its part",
+    )
+    assert admin.find("Secret", "checkout", namespace) is None
+    admin.patch("ApiKey", "checkout", namespace, {"metadata": {"finalizers": None}})
+    until(lambda: admin.find("ApiKey", "checkout", namespace), lambda seen: seen is None)
 
 
 @pytest.mark.parametrize(
@@ -593,7 +677,10 @@ def test_the_next_rotation_is_when_the_rotation_says(admin: Api, operator: Opera
         "by-cron": {"rotation": {"schedule": "30 2 1 * *", "timeZone": "Asia/Tokyo"}},
         "by-expiry": {"expiresAfter": "100h", "rotation": {"beforeExpiry": "10h"}},
         "never": {"expiresAfter": "100h", "rotation": {"policy": "Never"}},
-        "ends-before": {"rotation": {"interval": "100h"}, "expiresAt": stamp(datetime.now(UTC) + timedelta(hours=50))},
+        "ends-before": {
+            "rotation": {"interval": "100h"},
+            "expiresAt": stamp(datetime.now(UTC) + timedelta(hours=50)),
+        },
     }
     for name, spec in specs.items():
         admin.create(manifests.api_key(shared, name, project="times", **spec))

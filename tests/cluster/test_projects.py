@@ -6,11 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from harness import manifests
 from harness.conditions import condition, reason, until_reason
 from harness.waiting import until
-
-from keywright.keys import raw
 
 if TYPE_CHECKING:
     from harness.api import Api, Object
@@ -55,7 +54,7 @@ def test_a_project_is_accepted(admin: Api, operator: Operator, namespace: str) -
         ),
         (
             {"defaults": {"rotation": {"interval": "2h"}}, "limits": {"maxExpiresAfter": "1h"}},
-            'spec.defaults.rotation.interval: "2h": a generation lives 1h: write a shorter interval',
+            'spec.defaults.rotation.interval: "2h": a key lives 1h: write a shorter interval',
         ),
     ],
     ids=["cron", "zone", "interval"],

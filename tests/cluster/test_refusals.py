@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
 from harness import manifests
 from harness.conditions import condition, until_reason
 
@@ -30,8 +31,10 @@ API_KEYS = {
     "days": Wrong(
         {"expiresAfter": "90d"},
         (
-            'spec.expiresAfter: Invalid value: "90d": write a duration in h, m, s or ms, such as "2160h" '
-            "for 90 days (there is no unit for days)",
+            (
+                'spec.expiresAfter: Invalid value: "90d": write a duration in h, m, s or ms, such as "2160h" '
+                "for 90 days (there is no unit for days)"
+            ),
         ),
     ),
     "two ways to rotate": Wrong(
@@ -65,8 +68,10 @@ API_KEYS = {
     "an expansion that there is not": Wrong(
         {"secret": {"data": {".env": "TOKEN=$(API_TOKEN)\n"}}},
         (
-            "spec.secret.data: Invalid value: in the entry .env: only $(API_KEY), $(KEY_ID), $(PROJECT) and "
-            "$(EXPIRES_AT) are expanded; for any other $( write $$(",
+            (
+                "spec.secret.data: Invalid value: in the entry .env: only $(API_KEY), $(KEY_ID), $(PROJECT) "
+                "and $(EXPIRES_AT) are expanded; for any other $( write $$("
+            ),
         ),
     ),
     "an entry in the key's place": Wrong(
@@ -76,8 +81,10 @@ API_KEYS = {
     "a scope that is none": Wrong(
         {"scopes": ["Payments Read"]},
         (
-            'spec.scopes[0]: Invalid value: "Payments Read": write a scope of 1 to 4 segments such as '
-            '"data:read"',
+            (
+                'spec.scopes[0]: Invalid value: "Payments Read": write a scope of 1 to 4 segments such as '
+                '"data:read"'
+            ),
         ),
     ),
     "a network that is an address": Wrong(
@@ -94,17 +101,13 @@ API_KEYS = {
     ),
     "a type that there is not": Wrong(
         {"type": "Staging"},
-        (
-            'spec.type: Unsupported value: "Staging": supported values: "Development", "Production", "Client"',
-        ),
+        ('spec.type: Unsupported value: "Staging": supported values: "Development", "Production", "Client"',),
     ),
     "a rate of nothing": Wrong(
         {"rateLimits": [{"requests": 0, "period": "1m"}]},
         ("spec.rateLimits[0].requests: Invalid value: 0: ", "should be greater than or equal to 1"),
     ),
-    "a typing error": Wrong(
-        {"expireAfter": "2160h"}, ('unknown field "spec.expireAfter"',)
-    ),
+    "a typing error": Wrong({"expireAfter": "2160h"}, ('unknown field "spec.expireAfter"',)),
     "another Project": Wrong(
         {"projectRef": {"name": "billing"}},
         (
@@ -202,7 +205,9 @@ def test_a_revocation_names_exactly_one_thing_for_good(kubectl_as_admin: Kubectl
         "metadata": {"name": "leaked", "namespace": namespace},
         "spec": {"keyID": "7f3k2m9q0r4t6v8x", "apiKeyRef": {"name": "checkout"}},
     }
-    assert "write exactly one of keyID (that key only) and apiKeyRef (every key of the ApiKey)" in applied(kubectl_as_admin, revocation)
+    assert "write exactly one of keyID (that key only) and apiKeyRef (every key of the ApiKey)" in applied(
+        kubectl_as_admin, revocation
+    )
     revocation["spec"] = {"keyID": "7f3k2m9q0r4t6v8x"}
     assert kubectl_as_admin.run("apply", "-f", "-", stdin=yaml.safe_dump(revocation)).code == 0
     revocation["spec"]["reason"] = "KeyCompromise"
@@ -213,9 +218,21 @@ def test_a_revocation_names_exactly_one_thing_for_good(kubectl_as_admin: Kubectl
     ("spec", "reason", "message"),
     [
         ({"expiresAt": "2001-01-01T00:00:00Z"}, "Expired", "spec.expiresAt: 2001-01-01T00:00:00Z has passed"),
-        ({"rotation": {"schedule": "every monday"}}, "InvalidSpec", 'spec.rotation.schedule: "every monday": 2 '),
-        ({"rotation": {"schedule": "0 3 * * * *"}}, "InvalidSpec", 'spec.rotation.schedule: "0 3 * * * *": 6 '),
-        ({"rotation": {"schedule": "0 0 30 2 *"}}, "InvalidSpec", "write five cron fields that some date matches"),
+        (
+            {"rotation": {"schedule": "every monday"}},
+            "InvalidSpec",
+            'spec.rotation.schedule: "every monday": 2 ',
+        ),
+        (
+            {"rotation": {"schedule": "0 3 * * * *"}},
+            "InvalidSpec",
+            'spec.rotation.schedule: "0 3 * * * *": 6 ',
+        ),
+        (
+            {"rotation": {"schedule": "0 0 30 2 *"}},
+            "InvalidSpec",
+            "write five cron fields that some date matches",
+        ),
         (
             {"rotation": {"schedule": "0 3 * * 1", "timeZone": "CEST"}},
             "InvalidSpec",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,6 @@ from harness.team import (
     generations,
     ready,
     seconds_between,
-    value_in,
 )
 from harness.waiting import until
 
@@ -32,16 +31,24 @@ pytestmark = pytest.mark.usefixtures("operator")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def every_minute(operator: object, make_team: Callable[[], Team]) -> Team:
-    """A key that is rotated at each full minute: made first and looked at last, so that nobody waits."""
+def slow(operator: object, make_team: Callable[[], Team]) -> dict[str, Team]:
+    """Keys that something happens to after a while, each `checkout` of a team: made at once, to wait once."""
     assert operator
-    team = make_team()
-    team.create(rotation={"schedule": "* * * * *", "overlap": "30s"})
-    return team
+    specs: dict[str, dict[str, Any]] = {
+        "interval": {"rotation": {"interval": "10s", "overlap": "8s"}},
+        "lifetime": {"expiresAfter": "20s", "rotation": {"beforeExpiry": "10s", "overlap": "1h"}},
+        "never": {"expiresAfter": "12s", "rotation": {"policy": "Never", "overlap": "5s"}},
+        "cron": {"rotation": {"schedule": "* * * * *", "overlap": "30s"}},
+    }
+    teams = {name: make_team() for name in specs}
+    for name, spec in specs.items():
+        teams[name].create(**spec)
+    return teams
 
 
-def test_an_interval_replaces_the_key_beside_the_old_one(team: Team) -> None:
-    first = team.minted(rotation={"interval": "10s", "overlap": "8s"})
+def test_an_interval_replaces_the_key_beside_the_old_one(slow: dict[str, Team]) -> None:
+    team = slow["interval"]
+    first = team.until_ready()
     old_value = team.value()
     key = team.until_revision(2)
     (new,), (old,) = generations(key, "Active"), generations(key, "Retiring")
@@ -56,6 +63,26 @@ def test_an_interval_replaces_the_key_beside_the_old_one(team: Team) -> None:
     assert ready(key) == "Active"
 
 
+def test_a_lifetime_is_renewed_before_its_end(slow: dict[str, Team]) -> None:
+    key = slow["lifetime"].until_revision(2)
+    new, old = generations(key)
+    assert (new["state"], old["state"], new["cause"]) == ("Active", "Retiring", "Scheduled")
+    assert 10 <= seconds_between(old["createdAt"], new["createdAt"]) <= 13
+    assert old["retiresAt"] == old["expiresAt"], "an overlap does not prolong a life"
+    assert seconds_between(new["createdAt"], new["expiresAt"]) == 20
+
+
+def test_never_means_never_but_a_token_still_acts(slow: dict[str, Team]) -> None:
+    team = slow["never"]
+    key = team.until_ready(reason="Expired")
+    assert key["status"]["revision"] == 1
+    assert "nextRotationTime" not in key["status"]
+    assert condition(key, "Stalled")["status"] == "True"
+    team.annotate({ROTATE: "after-all"})
+    assert generations(team.until_revision(2))[0]["cause"] == "Requested"
+    team.until_ready()
+
+
 def test_an_interval_comes_early_by_up_to_a_twentieth_and_never_late(team: Team) -> None:
     early = set()
     for name in ("a", "b", "c", "d"):
@@ -65,16 +92,6 @@ def test_an_interval_comes_early_by_up_to_a_twentieth_and_never_late(team: Team)
         assert 949 <= length <= 1000
         early.add(length)
     assert len(early) > 1, "keys that were created together do not rotate together"
-
-
-def test_a_lifetime_is_renewed_before_its_end(team: Team) -> None:
-    team.minted(expiresAfter="20s", rotation={"beforeExpiry": "10s", "overlap": "1h"})
-    key = team.until_revision(2)
-    new, old = generations(key)
-    assert (new["state"], old["state"], new["cause"]) == ("Active", "Retiring", "Scheduled")
-    assert 10 <= seconds_between(old["createdAt"], new["createdAt"]) <= 13
-    assert old["retiresAt"] == old["expiresAt"], "an overlap does not prolong a life"
-    assert seconds_between(new["createdAt"], new["expiresAt"]) == 20
 
 
 def test_a_token_rotates_with_overlap(team: Team) -> None:
@@ -172,17 +189,6 @@ def test_a_token_of_another_form_is_told_of_and_rotates_nothing(team: Team) -> N
     assert team.looked_at()["status"]["revision"] == 1
 
 
-def test_never_means_never_but_a_token_still_acts(team: Team) -> None:
-    key = team.minted(expiresAfter="12s", rotation={"policy": "Never", "overlap": "5s"})
-    assert "nextRotationTime" not in key["status"]
-    key = team.until_ready(reason="Expired", seconds=20)
-    assert key["status"]["revision"] == 1
-    assert condition(key, "Stalled")["status"] == "True"
-    team.annotate({ROTATE: "after-all"})
-    assert team.until_revision(2)["status"]["keys"][0]["cause"] == "Requested"
-    team.until_ready()
-
-
 def test_an_edit_of_the_overlap_moves_the_end_of_the_old_key(team: Team) -> None:
     team.minted(rotation=BY_HAND)
     team.annotate({ROTATE: "a"})
@@ -251,12 +257,13 @@ def test_editing_anything_else_mints_nothing(team: Team) -> None:
     assert key["status"]["effective"]["scopes"] == ["data:read"]
 
 
-def test_a_cron_schedule_rotates_at_its_minute(every_minute: Team) -> None:
-    key = every_minute.until(lambda key: (key["status"].get("revision") or 0) >= 2, seconds=80)
+def test_a_cron_schedule_rotates_at_its_minute(slow: dict[str, Team]) -> None:
+    team = slow["cron"]
+    key = team.until(lambda key: (key["status"].get("revision") or 0) >= 2, seconds=80)
     new, old = generations(key)[:2]
     assert (new["state"], new["cause"]) == ("Active", "Scheduled")
     assert datetime.fromisoformat(new["createdAt"]).second <= 5
-    assert digest_of(value_in(every_minute.secret())) == new["digest"]
+    assert digest_of(team.value()) == new["digest"]
     assert seconds_between(old["retiringSince"], old["retiresAt"]) == 30
     assert datetime.fromisoformat(key["status"]["nextRotationTime"]).second == 0
 

@@ -198,14 +198,17 @@ def test_a_forged_secret_is_not_adopted(admin: Api, team: Team) -> None:
     """Whoever may write Secrets cannot choose a key: without the seal its value is replaced."""
     uid = team.create(suspend=True)["metadata"]["uid"]
     team.minted("other", secret={"name": "other"})
-    seal = team.secret("other")["metadata"]["annotations"]
+    sealed = team.secret("other")["metadata"]
     chosen = raw.mint("kw", KeyType.PRODUCTION)
     forged = _foreign(team)
     forged["type"] = "keywright.dev/api-key"
     forged["data"] = {"apiKey": base64.b64encode(chosen.value.encode()).decode()}
     owner = {"apiVersion": "keywright.dev/v1alpha1", "kind": "ApiKey", "name": "checkout", "uid": uid}
     forged["metadata"]["ownerReferences"] = [{**owner, "controller": True, "blockOwnerDeletion": True}]
-    forged["metadata"]["annotations"] = {**seal, "keywright.dev/created-at": "2026-01-01T00:00:00Z"}
+    forged["metadata"]["annotations"] = sealed["annotations"]
+    labels = {"api-key": "checkout", "api-key-uid": uid, "key-id": chosen.id}
+    ours = {f"keywright.dev/{name}": value for name, value in labels.items()}
+    forged["metadata"]["labels"] = {**sealed["labels"], **ours}
     admin.create(forged)
     team.edit(suspend=False)
     key = team.until_ready()
@@ -221,6 +224,9 @@ def test_another_keys_sealed_secret_is_not_adopted(team: Team) -> None:
     secret = team.secret()
     secret["data"] = sealed["data"]
     secret["metadata"]["annotations"] = sealed["metadata"]["annotations"]
+    secret["metadata"]["labels"]["keywright.dev/key-id"] = sealed["metadata"]["labels"][
+        "keywright.dev/key-id"
+    ]
     team.api.replace(secret)
     _wipe(team)
     key = team.until_revision(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -31,6 +32,19 @@ print(json.dumps({{"apiVersion": "v1", "kind": "List", "items": objects}}))
 """
 
 
+def statements(script: str) -> list[str]:
+    """Split a script where bash could stop reading: lines that belong together stay so."""
+    found, pending = [], ""
+    for line in script.splitlines():
+        pending += line + "\n"
+        checked = subprocess.run(["/bin/bash", "-nc", pending], capture_output=True, text=True, check=False)
+        if checked.returncode == 0 and not checked.stderr:  # it warns of a here-document without an end
+            found.append(pending.rstrip("\n"))
+            pending = ""
+    assert not pending, f"bash cannot read this: {pending}"
+    return [statement for statement in found if statement.partition("#")[0].strip()]
+
+
 class Reader:
     """A shell in a copy of the tree, made of links, so that what the reader writes there goes with it."""
 
@@ -48,49 +62,45 @@ class Reader:
             key: value for key, value in os.environ.items() if key not in {"KUBECONFIG", "MAKEFLAGS"}
         }
         cache = environment.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+        self.environment = environment | {
+            # A helm of the machine's own comes before the stand-in, if there is one.
+            "PATH": f"{programs}:{environment['PATH']}:{stand_ins}",
+            "PYTHON": sys.executable,
+            "HOME": str(home),
+            "XDG_CACHE_HOME": cache,
+            "XDG_STATE_HOME": str(home / "state"),
+            "COLUMNS": "100",
+        }
         self._shell = subprocess.Popen(
-            ["/bin/bash", "--norc"],
+            ["/bin/bash", "--norc", "-o", "pipefail"],
             cwd=tree,
-            env=environment
-            | {
-                # A helm of the machine's own comes before the stand-in, if there is one.
-                "PATH": f"{programs}:{environment['PATH']}:{stand_ins}",
-                "PYTHON": sys.executable,
-                "HOME": str(home),
-                "XDG_CACHE_HOME": cache,
-                "XDG_STATE_HOME": str(home / "state"),
-                "COLUMNS": "100",
-            },
+            env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
-        self.typed: list[str] = []
 
     def type_all(self, commands: Iterable[Command]) -> None:
         """Type each command; each must succeed, and print what the document shows."""
         for command in commands:
-            code, printed = self.type(command.line)
-            assert code == 0, f"$ {command.line}\n{printed}\nended with {code}"
+            for statement in statements(command.line):
+                code, printed = self.type(statement)
+                assert code == 0, f"$ {statement}\n{printed}\nended with {code}"
             if command.shown is not None:
                 expected = f"$ {command.line}\n{command.shown}"
                 assert same_shape(command.shown, printed), f"shown:\n{expected}\nprinted:\n{printed}"
 
     def type(self, line: str) -> tuple[int, str]:
-        """Type something, which may be several lines; return its exit code and what it printed."""
+        """Type one statement; return its exit code and what it printed."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
-        self.typed.append(line)
         too_long = threading.Timer(_SECONDS, self.close)
         too_long.start()
         try:
             # Without standard input: what reads it would read the next command.
-            script = (
-                f"set -o pipefail; {line}" if "\n" not in line else f"set -e -o pipefail\n{line}\nset +e\n"
-            )
-            self._shell.stdin.write(f"eval {shlex.quote(script)} < /dev/null; echo; echo {_MARK} $?\n")
+            self._shell.stdin.write(f"eval {shlex.quote(line)} < /dev/null; echo; echo {_MARK} $?\n")
             self._shell.stdin.flush()
             printed = ""
             for text in self._shell.stdout:
@@ -102,7 +112,7 @@ class Reader:
         raise AssertionError(f"the shell ended, or it took more than {_SECONDS} s: {line}\n{printed}")
 
     def close(self) -> None:
-        """End the shell and what it started."""
-        if self._shell.poll() is None:
+        """End the shell and what it has started, the control plane excepted."""
+        with contextlib.suppress(ProcessLookupError):  # the shell may have ended before what it started
             os.killpg(self._shell.pid, signal.SIGKILL)
         self._shell.wait()

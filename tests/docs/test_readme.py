@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from docs.markdown import DOCUMENTS, ROOT, Block, Command, anchors, blocks, links
+from docs.markdown import DOCUMENTS, ROOT, WRITTEN_BY_HAND, Block, Command, anchors, blocks, links, same_shape
 from docs.reader import Reader
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ def reader(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         yield reader
         reader.type_all(commands(README, only=END))
     finally:
-        reader.type("make cluster-down CLUSTER=quickstart")
         reader.close()
+        # Its own words for that have ended the cluster, unless something failed before them.
+        down = ["make", "cluster-down", "CLUSTER=quickstart"]
+        subprocess.run(down, cwd=ROOT, env=reader.environment, check=True)
 
 
 def commands(document: Path, only: str = "") -> list[Command]:
@@ -68,18 +71,18 @@ def test_all_that_it_says_to_type_works(reader: Reader, document: Path) -> None:
 
 
 def test_only_these_documents_say_what_to_type() -> None:
-    typing = {document for document in DOCUMENTS if any(block.commands for block in blocks(document))}
+    typing = {document for document in WRITTEN_BY_HAND if any(block.commands for block in blocks(document))}
     assert typing == {README, QUICKSTART, CONTRIBUTING}
     assert commands(CONTRIBUTING) == []
 
 
 def test_every_block_says_what_it_is() -> None:
     known = {"sh", "console", "yaml", "text"}
-    assert {block.language for document in DOCUMENTS for block in blocks(document)} <= known
+    assert {block.language for document in WRITTEN_BY_HAND for block in blocks(document)} <= known
 
 
 def manifests() -> list[tuple[str, Block]]:
-    found = [(document, block) for document in DOCUMENTS for block in blocks(document)]
+    found = [(document, block) for document in WRITTEN_BY_HAND for block in blocks(document)]
     return [(str(document.relative_to(ROOT)), block) for document, block in found if block.language == "yaml"]
 
 
@@ -91,8 +94,17 @@ def test_every_manifest_is_accepted(reader: Reader, document: str, block: Block)
     # Its own namespace is not there at every time; what is asked is whether the API server takes the object.
     namespace = obj["metadata"].pop("namespace", "default")
     reader.type_all([Command(f"kubectl get namespace {namespace} || kubectl create namespace {namespace}")])
-    line = f"kubectl create --dry-run=server --validate=strict -n {namespace} -f - <<'EOF'\n{yaml.safe_dump(obj)}EOF"
-    reader.type_all([Command(line)])
+    create = f"kubectl create --dry-run=server --validate=strict -n {namespace} -f -"
+    reader.type_all([Command(f"{create} <<'EOF'\n{yaml.safe_dump(obj)}EOF")])
+
+
+def test_an_output_that_is_not_as_shown_is_noticed() -> None:
+    shown = "NAME   KEY-ID             AGE\ncheckout   7f3k2m9q0r4t6v8x   0s\n"
+    assert same_shape(shown, "NAME KEY-ID AGE\ncheckout abcdefghijklmnop 2m\n")
+    assert not same_shape(shown, "NAME KEY-ID AGE\ncheckout abcdefghijklmno 2m\n")
+    assert not same_shape(shown, "NAME KEY-ID AGE\n")
+    assert same_shape("NAME\n…\nEND\n", "NAME\na b\nc\nEND\n")
+    assert not same_shape("NAME\n…\nEND\n", "a b\nc\nEND\n")
 
 
 def test_the_api_key_that_is_shown_is_the_one_of_the_quickstart() -> None:

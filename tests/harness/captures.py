@@ -55,7 +55,7 @@ class Captures:
             output = self._run(_words(command))
             if keep is not None:
                 output = "\n".join(line for line in output.splitlines() if keep(line))
-            shown.append(f"$ kubectl {command}\n{output.strip()}")
+            shown.append(f"$ kubectl {command}\n{_refusals_in_order(output.strip())}")
         self._parts.append("```console\n" + "\n".join(shown) + "\n```\n")
 
     def document(self, *, began: datetime, ids: Iterable[str]) -> str:
@@ -68,6 +68,12 @@ class Captures:
         text = _DIGEST.sub("sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", text)
         text = _VERSION.sub(r"\g<1>4711", text)
         return _with_tables_set(text)
+
+
+def _refusals_in_order(output: str) -> str:
+    """Return an output with its list of refusals, which the API server gives in any order, in one order."""
+    lines = output.splitlines()
+    return "\n".join([line for line in lines if line[:2] != "* "] + sorted(x for x in lines if x[:2] == "* "))
 
 
 def _words(command: str) -> list[str]:
@@ -95,9 +101,8 @@ def _with_tables_set(text: str) -> str:
 
 
 def _begins_table(line: str) -> bool:
-    names = _COLUMN.findall(line.replace("   ", "\0").replace("\0", "   ")) if line else []
-    columns = [name for name in re.split(r"\s{2,}", line.strip()) if name]
-    return bool(names) and len(columns) > 1 and (line.isupper() or columns[:2] == ["Type", "Reason"])
+    columns = re.split(r"\s{2,}", line.strip())
+    return len(columns) > 1 and (line.isupper() or columns[:2] == ["Type", "Reason"])
 
 
 def _set(table: list[str]) -> list[str]:
@@ -105,7 +110,7 @@ def _set(table: list[str]) -> list[str]:
     if not table:
         return []
     indent = len(table[0]) - len(table[0].lstrip())
-    starts = [found.start() for found in re.finditer(r"(?<!\S)\S+(?: \S+)*", table[0])]
+    starts = [found.start() for found in _COLUMN.finditer(table[0])]
     ends = [*starts[1:], None]
     rows = [[line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in table]
     aged = [number for number, name in enumerate(rows[0]) if name in _AGES]
@@ -114,4 +119,6 @@ def _set(table: list[str]) -> list[str]:
             row[number] = _AGE.sub("1m", row[number])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     gap = " " * (2 if indent else 3)
-    return [" " * indent + gap.join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    return [
+        " " * indent + gap.join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
+    ]

@@ -10,19 +10,16 @@ import ast
 import inspect
 import textwrap
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from keywright.api.meta import Model
 
 
-def field_docstrings(model: type[BaseModel]) -> dict[str, str]:
+def field_docstrings(model: type[Model]) -> dict[str, str]:
     """Return the docstring below each field, inherited ones included; line breaks become spaces."""
     found: dict[str, str] = {}
     for owner in reversed(model.__mro__):
-        if "model_fields" in vars(owner) or "__annotations__" not in vars(owner):
-            continue
-        found |= _below_fields(owner)
+        if issubclass(owner, Model):
+            found |= _below_fields(owner)
     return found
 
 

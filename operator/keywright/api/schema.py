@@ -190,7 +190,10 @@ def _scalar(annotation: type, metadata: list[Any], place: Place) -> Schema:
 
 
 def _time(metadata: list[Any], *, judged: bool) -> Schema:
-    """Return the schema of a time; without `format` where CEL judges it, to which a bad one were an error."""
+    """Return the schema of a time.
+
+    Where a rule judges it without `format`: CEL would see a parsed time, or an error in place of the message.
+    """
     for item in list(metadata):
         if item in (BeforeValidator(parse_time), PlainSerializer(format_time, return_type=str)):
             metadata.remove(item)

@@ -96,7 +96,8 @@ def type_denial(project: Project, api_key: ApiKey) -> Denial | None:
     return Denial(
         ReadyReason.TYPE_NOT_ALLOWED,
         f"spec.type: the Project {api_key.project} allows {' and '.join(limits.allowed_types)}, "
-        f"not {api_key.spec.type}: add it to its limits.allowedTypes, or create an ApiKey of another type",
+        f"not {api_key.spec.type}: add it to the Project's spec.limits.allowedTypes, "
+        "or create an ApiKey of another type",
     )
 
 
@@ -126,7 +127,7 @@ def quota_denial(
                 ReadyReason.QUOTA_EXCEEDED,
                 f"spec.projectRef: the Project {api_key.project} allows {limit} "
                 f"{'ApiKey' if limit == 1 else 'ApiKeys'}{place}, and {count} came first: "
-                f"delete one, or raise its limits.{field}",
+                f"delete one, or raise the Project's spec.limits.{field}",
             )
     return None
 
@@ -138,7 +139,8 @@ def suspension(project: Project, api_key: ApiKey) -> Denial | None:
     if project.spec.suspend:
         return Denial(
             ReadyReason.PROJECT_SUSPENDED,
-            f"spec.projectRef: the Project {api_key.project} is suspended: set its spec.suspend to false",
+            f"spec.projectRef: the Project {api_key.project} is suspended: "
+            "set the Project's spec.suspend to false",
         )
     return None
 
@@ -194,17 +196,18 @@ def _namespace_denial(project: Project, api_key: ApiKey, labels: Mapping[str, st
     if allowed.from_ is NamespacesFrom.SAME:
         why = (
             f"allows ApiKeys of its own namespace only, not of {namespace}: "
-            "change its allowedNamespaces, or create the ApiKey there"
+            "change the Project's spec.allowedNamespaces, or create the ApiKey there"
         )
     elif labels is None:
         why = (
-            f"chooses namespaces by label, and the labels of {namespace} are not known here: set its "
-            "allowedNamespaces to from: Same or All, or install the operator for the whole cluster"
+            f"chooses namespaces by label, and the labels of {namespace} are not known here: "
+            "set the Project's spec.allowedNamespaces to from: Same or All, "
+            "or install the operator for the whole cluster"
         )
     else:
         why = (
             f"chooses namespaces by label, and {namespace} does not match: "
-            "label the namespace, or change allowedNamespaces of the Project"
+            "label the namespace, or change the Project's spec.allowedNamespaces"
         )
     return Denial(ReadyReason.NAMESPACE_NOT_ALLOWED, f"spec.projectRef: the Project {api_key.project} {why}")
 
@@ -263,7 +266,8 @@ def _refusal(pattern: str, project: Project, api_key: ApiKey) -> str:
         missing = (
             f'lists nothing that "{pattern}" covers' if is_wildcard(pattern) else f'does not list "{pattern}"'
         )
-        return f"the Project {api_key.project} {missing}: add it to its scopes or ask for another one"
+        remedy = "add it to the Project's spec.scopes, or ask for another one"
+        return f"the Project {api_key.project} {missing}: {remedy}"
     return (
         f'the Project {api_key.project} does not grant "{pattern}" to {key_type} keys of the namespace '
         f"{api_key.metadata.namespace}: change allowedTypes or allowedNamespaces of that scope, "

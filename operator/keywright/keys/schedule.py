@@ -192,7 +192,7 @@ def _interval_problems(interval: str, overlap: str | None, lifetime: timedelta |
     if lifetime is not None and length >= lifetime:
         yield Problem(
             "interval",
-            f'"{interval}": a generation lives {format_duration(lifetime)}: '
+            f'"{interval}": a key lives {format_duration(lifetime)}: '
             "write a shorter interval, or a longer expiresAfter if maxExpiresAfter of the Project lets it",
         )
     if overlap is not None and parse_duration(overlap) > length:
@@ -209,7 +209,7 @@ def _before_expiry_problems(before_expiry: str, lifetime: timedelta | None) -> I
     elif parse_duration(before_expiry) + MINIMUM_AGE > lifetime:
         yield Problem(
             "beforeExpiry",
-            f'"{before_expiry}": a generation lives {format_duration(lifetime)}: '
+            f'"{before_expiry}": a key lives {format_duration(lifetime)}: '
             "write a time at least 10s shorter than that, or a longer expiresAfter "
             "if maxExpiresAfter of the Project lets it",
         )

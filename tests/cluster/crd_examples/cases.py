@@ -96,8 +96,8 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _pad(loader: _Loader, node: yaml.SequenceNode) -> str:
-    length, text = loader.construct_sequence(node, deep=True)
-    return str(text) + str(text)[-1] * (length - len(text))
+    length, text = (str(part) for part in loader.construct_sequence(node, deep=True))
+    return text.ljust(int(length), text[-1])
 
 
 def _join(loader: _Loader, node: yaml.SequenceNode) -> str:

@@ -68,7 +68,9 @@ def test_by_default_only_the_projects_own_namespace_is_allowed() -> None:
     assert granted(a_project(), an_api_key()) == Grant((), ())
     denial = denied(a_project(), an_api_key(namespace="other"), {})
     assert denial.reason is ReadyReason.NAMESPACE_NOT_ALLOWED
-    assert "its own namespace only, not of other: change its allowedNamespaces" in denial.message
+    assert (
+        "its own namespace only, not of other: change the Project's spec.allowedNamespaces" in denial.message
+    )
 
 
 def test_all_allows_any_namespace() -> None:
@@ -180,7 +182,7 @@ def test_a_type_that_the_project_does_not_allow_is_denied() -> None:
     assert denial == Denial(
         ReadyReason.TYPE_NOT_ALLOWED,
         "spec.type: the Project shop/payments allows Production and Client, not Development: "
-        "add it to its limits.allowedTypes, or create an ApiKey of another type",
+        "add it to the Project's spec.limits.allowedTypes, or create an ApiKey of another type",
     )
     assert denial == admission(project, an_api_key("x", type="Development"), Grant((), ()), 9, 9)
 
@@ -191,7 +193,7 @@ def test_what_is_outside_the_catalogue_is_not_admitted() -> None:
     assert admission(project, api_key, granted(project, api_key), 0, 0) == Denial(
         ReadyReason.SCOPE_NOT_ALLOWED,
         'spec.scopes: the Project shop/payments does not list "x": '
-        "add it to its scopes or ask for another one",
+        "add it to the Project's spec.scopes, or ask for another one",
     )
 
 
@@ -264,7 +266,7 @@ def test_a_quota_is_used_up_by_those_that_come_before(
     else:
         assert denial is not None
         assert denial.reason is ReadyReason.QUOTA_EXCEEDED
-        assert denial.message.endswith(f"delete one, or raise its {field}")
+        assert denial.message.endswith(f"delete one, or raise the Project's spec.{field}")
 
 
 def test_its_own_suspend_comes_before_the_projects() -> None:

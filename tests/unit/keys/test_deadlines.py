@@ -1,0 +1,121 @@
+"""When to look again: nothing that falls due is ever missed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from world import Operator, foreign_secret, new_store, seconds
+
+from keywright.keys.plan import plan
+
+SPECS: list[dict[str, Any]] = [
+    {},
+    {"suspend": True},
+    {"expiresAfter": "90m"},
+    {"expiresAfter": "90m", "rotation": {"policy": "Never"}},
+    {"expiresAfter": "20s", "rotation": {"interval": "10s"}},
+    {"expiresAfter": "90m", "rotation": {"interval": "60m", "overlap": "10m"}},
+    {"rotation": {"schedule": "*/5 * * * *"}},
+    {"rotation": {"schedule": "*/5 * * * *", "overlap": "1h"}},
+    {"expiresAt": "2026-11-23T12:10:30Z"},
+    {"expiresAt": "2026-11-23T12:10:30.5Z", "rotation": {"interval": "60s"}},
+    {"rotation": {"schedule": "never"}},
+    {"scopes": ["keywright:admin"]},
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    spec=st.sampled_from(SPECS),
+    loss=st.sampled_from(["", "gone", "foreign"]),
+    ages=st.lists(st.floats(0, 4000), max_size=4),
+    ticks=st.lists(st.floats(0, 0.99999), min_size=1, max_size=5),
+)
+def test_what_rests_until_a_time_rests_at_every_moment_before_it(
+    spec: dict[str, Any], loss: str, ages: list[float], ticks: list[float]
+) -> None:
+    store = new_store(spec)
+    operator = Operator(store)
+    operator.run()
+    for age in ages:
+        store.now += seconds(age)
+        operator.run()
+    if loss:
+        store.put_secret(None if loss == "gone" else foreign_secret())
+        operator.verified = None
+    operator.run()
+
+    due, now, seen = operator.plan.due, store.now, operator.look()
+    assert due is not None
+    for tick in ticks:
+        moment = now + max(due - now, timedelta()) * tick
+        assert plan(seen, moment, operator.mint).action is None or moment >= due, moment
+
+
+@settings(max_examples=60, deadline=None)
+@given(spec=st.sampled_from(SPECS), hours=st.floats(0.1, 5))
+def test_waking_at_the_named_times_only_does_what_waking_all_the_time_does(
+    spec: dict[str, Any], hours: float
+) -> None:
+    until = timedelta(hours=hours)
+    lazy, busy = new_store(spec), new_store(spec)
+    sleeper, waker = Operator(lazy, step_time=timedelta()), Operator(busy, step_time=timedelta())
+    end = lazy.now + min(until, timedelta(minutes=40))
+    sleeper.run()
+    while sleeper.plan.due is not None and sleeper.plan.due <= end:
+        assert sleeper.plan.due > lazy.now
+        lazy.now = sleeper.plan.due
+        sleeper.run()
+    waker.run()
+    while busy.now < end:
+        busy.now = min(end, busy.now + timedelta(milliseconds=2500))
+        waker.run()
+
+    assert (lazy.ready(), lazy.status["revision"] if lazy.states() else 0) == (
+        busy.ready(),
+        busy.status["revision"] if busy.states() else 0,
+    )
+
+
+def test_ready_turns_at_the_very_time() -> None:
+    store = new_store({"expiresAt": "2026-11-23T12:05:00Z"})
+    operator = Operator(store)
+    operator.run()
+    woken = []
+    while operator.plan.due is not None and store.now < datetime.fromisoformat("2026-11-23T12:20:00Z"):
+        store.now = operator.plan.due
+        woken.append(store.now)
+        operator.run()
+
+    assert datetime.fromisoformat("2026-11-23T12:05:00Z") in woken
+    assert datetime.fromisoformat("2026-11-23T12:06:00Z") in woken
+
+
+@pytest.mark.parametrize("matter", ["gone", "foreign"])
+def test_what_nobody_announces_is_looked_for_every_ten_seconds(matter: str) -> None:
+    store = new_store({"secret": {"onLoss": "Alert"}})
+    operator = Operator(store)
+    operator.run()
+    store.put_secret(None if matter == "gone" else foreign_secret())
+    operator.verified = None
+    operator.run()
+
+    assert operator.plan.due is not None
+    assert operator.plan.due - store.now <= timedelta(seconds=10)
+
+
+def test_a_secret_that_was_found_in_place_is_read_again_after_ten_minutes() -> None:
+    store = new_store({})
+    operator = Operator(store)
+    operator.run()
+    assert operator.plan.due is not None
+    store.put_secret(None)
+    assert [] == operator.run()
+
+    store.now = operator.plan.due
+    assert operator.run()
+    assert store.secret is not None

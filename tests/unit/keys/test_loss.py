@@ -1,0 +1,109 @@
+"""When a value counts as lost, and how often a loss is answered."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from world import Operator, Store, new_store, seconds
+
+from keywright.keys.actions import WriteStatus
+
+
+def settled() -> tuple[Store, Operator]:
+    store = new_store({"rotation": {"policy": "Never", "overlap": "0s"}})
+    operator = Operator(store)
+    operator.run()
+    return store, operator
+
+
+def lose(store: Store, operator: Operator) -> int:
+    """Delete the Secret and return how many keys were revealed for it."""
+    before = store.status["revision"]
+    store.put_secret(None)
+    operator.verified = None
+    store.now += seconds(60)
+    operator.run()
+    after: int = store.status["revision"]
+    return after - before
+
+
+def test_three_losses_an_hour_are_answered_and_the_fourth_waits() -> None:
+    store, operator = settled()
+
+    assert [1, 1, 1, 0] == [lose(store, operator) for _ in range(4)]
+    assert "SecretLost" == store.ready()
+    assert "True" == store.condition("Reconciling")["status"]
+
+
+def test_the_fourth_is_answered_an_hour_after_the_first() -> None:
+    store, operator = settled()
+    for _ in range(4):
+        lose(store, operator)
+    first = store.now - seconds(180)
+
+    store.now = first + seconds(3590)
+    operator.run()
+    assert "SecretLost" == store.ready()
+    store.now = first + seconds(3601)
+    operator.run()
+    assert "Active" == store.ready()
+
+
+def test_crashes_between_publish_and_reveal_do_not_use_up_the_limit() -> None:
+    store, _ = settled()
+    store.put_secret(None)
+    for number in range(2):
+        Operator(store, number=number).run_until(lambda action: isinstance(action, WriteStatus))
+
+    Operator(store, number=3).run()
+
+    assert "Active" == store.ready()
+
+
+def test_a_value_that_is_restored_by_hand_in_time_is_no_loss() -> None:
+    store = new_store({"secret": {"onLoss": "Alert"}})
+    operator = Operator(store)
+    operator.run()
+    secret = deepcopy(store.secret)
+    store.put_secret(None)
+    operator.verified = None
+    operator.run()
+    assert "SecretLost" == store.ready()
+
+    store.put_secret(secret)
+    operator.run()
+
+    assert ("Active", 1) == (store.ready(), store.status["revision"])
+
+
+def test_with_alert_it_says_so_and_asks_for_the_remedy() -> None:
+    store = new_store({"secret": {"onLoss": "Alert"}})
+    operator = Operator(store)
+    operator.run()
+    store.put_secret(None)
+    operator.verified = None
+
+    operator.run()
+
+    message = store.condition("Ready")["message"]
+    assert "spec.secret.onLoss" in message
+    assert "keywright.dev/rotate" in message
+    store.annotate("keywright.dev/rotate", "a")
+    operator.run()
+    assert "Active" == store.ready()
+
+
+@pytest.mark.parametrize("field", ["immutable", "type"])
+def test_a_secret_that_cannot_be_written_over_is_replaced(field: str) -> None:
+    store, operator = settled()
+    before = deepcopy(store.secret or {})
+    store.put_secret({**before, field: True if field == "immutable" else "Opaque"})
+    operator.verified = None
+
+    operator.run()
+
+    assert store.secret is not None
+    assert before["metadata"]["uid"] != store.secret["metadata"]["uid"]
+    assert "keywright.dev/api-key" == store.secret["type"]
+    assert 2 == store.status["revision"]
