@@ -8,7 +8,7 @@ CLUSTER ?= default
 PYTEST_ARGS ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo demo-end test lint format generate cluster-up cluster-down kind lock clean
+.PHONY: help setup demo demo-end test lint format generate captures cluster-up cluster-down kind lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -23,15 +23,20 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-generate: setup ## write crds/ from the models
+generate: setup ## write crds/ and docs/reasons.md from the models
 	@$(BIN)/python -m keywright.api.crd crds
+	@$(BIN)/python -m keywright.api.reference docs/reasons.md
+
+captures: setup ## write docs/what-you-see.md anew from a real cluster
+	$(BIN)/pytest tests/cluster/test_kubectl.py --update-captures
 
 lint: setup ## ruff, mypy --strict, import directions, no drift of generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --verbose
+	$(BIN)/lint-imports
 	$(BIN)/python -m keywright.api.crd --check crds
+	$(BIN)/python -m keywright.api.reference --check docs/reasons.md
 
 format: setup ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

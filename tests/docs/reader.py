@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 _MARK = "--- ended with"
 _SECONDS = 120
 
-_HELM = """#!{python}
-# Stands in for `helm template`, by the renderer that tests/unit/test_rbac.py compares with helm itself.
-import json, sys
-sys.path.insert(0, {tests!r})
-import rbac
-command, release, chart, flag, namespace = sys.argv[1:]
-assert (command, chart, flag) == ("template", "charts/keywright", "--namespace"), sys.argv
-objects = rbac.rbac(release=release, namespace=namespace)
-print(json.dumps({{"apiVersion": "v1", "kind": "List", "items": objects}}))
-"""
-
 
 def statements(script: str) -> list[str]:
     """Split a script where bash could stop reading: lines that belong together stay so."""
@@ -48,23 +37,20 @@ def statements(script: str) -> list[str]:
 class Reader:
     """A shell in a copy of the tree, made of links, so that what the reader writes there goes with it."""
 
-    def __init__(self, directory: Path, kubectl: Path) -> None:
-        tree, programs, stand_ins, home = (directory / name for name in ("tree", "bin", "else", "home"))
-        for made in (tree, programs, stand_ins, home):
+    def __init__(self, directory: Path, *, kubectl: Path, helm: Path) -> None:
+        tree, programs, home = (directory / name for name in ("tree", "bin", "home"))
+        for made in (tree, programs, home):
             made.mkdir()
         for path in ROOT.iterdir():
             (tree / path.name).symlink_to(path)
         (programs / "kubectl").symlink_to(kubectl)
-        helm = stand_ins / "helm"
-        helm.write_text(_HELM.format(python=sys.executable, tests=str(ROOT / "tests")))
-        helm.chmod(0o755)
+        (programs / "helm").symlink_to(helm)
         environment = {
             key: value for key, value in os.environ.items() if key not in {"KUBECONFIG", "MAKEFLAGS"}
         }
         cache = environment.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
         self.environment = environment | {
-            # A helm of the machine's own comes before the stand-in, if there is one.
-            "PATH": f"{programs}:{environment['PATH']}:{stand_ins}",
+            "PATH": f"{programs}:{environment['PATH']}",
             "PYTHON": sys.executable,
             "HOME": str(home),
             "XDG_CACHE_HOME": cache,

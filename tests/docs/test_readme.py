@@ -35,9 +35,9 @@ ELSEWHERE = {
 
 
 @pytest.fixture(scope="module")
-def reader(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(kubectl: str, helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """A reader who has done what README.md says under Install, and who cleans up as it says."""
-    reader = Reader(tmp_path_factory.mktemp("reader"), Path(kubectl))
+    reader = Reader(tmp_path_factory.mktemp("reader"), kubectl=Path(kubectl), helm=helm)
     try:
         reader.type_all(commands(README, only=BEGINNING))
         yield reader

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from typing import Any
 
 import pytest
-import yaml
 
-from rbac import CHART, UnknownConstructError, rbac, render
+from rbac import UnknownConstructError, rbac, render
 
 Rules = dict[tuple[str, str], set[str]]
 
@@ -106,25 +103,3 @@ def test_no_right_is_a_wildcard() -> None:
 def test_the_renderer_refuses_what_it_does_not_know(line: str) -> None:
     with pytest.raises(UnknownConstructError):
         render(f"a: {line}\n", {"Release": {}, "Values": {"a": "b"}})
-
-
-@pytest.mark.skipif(
-    shutil.which("helm") is None, reason="no helm on PATH: its rendering is not compared with ours"
-)
-def test_helm_renders_the_same() -> None:
-    command = [
-        "helm",
-        "template",
-        "keywright",
-        str(CHART),
-        "--namespace",
-        "keywright-system",
-        "--values",
-        "-",
-    ]
-    listed = {"namespaces": ["a", "b"], "rolloutRestart": True}
-    for values in ({}, listed, {"secrets": {"watch": False}}):
-        feed = yaml.safe_dump(values)
-        text = subprocess.run(command, input=feed, check=True, capture_output=True, text=True).stdout
-        rendered = [each for each in yaml.safe_load_all(text) if each]
-        assert sorted(map(str, rendered)) == sorted(map(str, rbac(values=values)))

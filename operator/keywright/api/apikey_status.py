@@ -4,7 +4,7 @@ No rule stands here: the operator alone writes it, at every mint, and each rule 
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -108,3 +108,7 @@ class ApiKeyStatus(Model):
     """When the next rotation is due. Absent: none is."""
     handled_tokens: Annotated[tuple[Token, ...], Field(max_length=16)] = ()
     """Rotate and regenerate tokens that have acted, or were there before the first key; they act no more."""
+
+    def wire(self) -> dict[str, Any]:
+        """Return it as JSON without lists that are empty: `kubectl describe` would show bare headings."""
+        return {name: value for name, value in super().wire().items() if value != []}

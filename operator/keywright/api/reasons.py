@@ -50,7 +50,7 @@ _READY = {
     ReadyReason.PROJECT_SUSPENDED: "The Project is suspended: denied, and neither minted nor rotated.",
     ReadyReason.SECRET_CONFLICT: "A Secret of that name is someone else's; it is left untouched.",
     ReadyReason.SECRET_LOST: "The Secret, or the value in it, is gone or was changed by hand.",
-    ReadyReason.MINTING: "The first key is being minted.",
+    ReadyReason.MINTING: "A key is being minted.",
     ReadyReason.ACTIVE: "The key in the Secret is valid.",
 }
 
@@ -70,7 +70,7 @@ class RotatingReason(StrEnum):
 
 
 _ROTATING = {
-    RotatingReason.IDLE: "One generation is valid.",
+    RotatingReason.IDLE: "No rotation is under way.",
     RotatingReason.OVERLAP: "The new key and at least one older key are both valid.",
     RotatingReason.RESTARTING_WORKLOADS: "Workloads are being restarted to pick up the new key.",
     RotatingReason.OVERLAP_FULL: "A rotation waits: four generations are still valid.",

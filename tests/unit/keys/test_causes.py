@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from world import Operator, Store, new_project, new_store, seconds, stamp
 
 from keywright.api.revocation import RevocationReason
 from keywright.keys.causes import due, next_rotation
 from keywright.keys.facts import derive
+from world import Operator, Store, new_project, new_store, seconds, stamp
 
 if TYPE_CHECKING:
     from keywright.keys.causes import Due

@@ -10,7 +10,6 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
-from world import Entropy, Fate, Operator, Store, digest, new_store, seconds
 
 from keywright.api.revocation import RevocationReason
 from keywright.keys.actions import (
@@ -22,6 +21,7 @@ from keywright.keys.actions import (
     WriteSecret,
     WriteStatus,
 )
+from world import Entropy, Fate, Operator, Store, digest, new_store, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

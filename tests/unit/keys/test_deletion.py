@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from world import Fate, Operator, Store, foreign_secret, new_store, seconds
 
 from keywright.api.reasons import ReadyReason
 from keywright.api.revocation import RevocationReason
 from keywright.keys.actions import CreateRecord
 from keywright.keys.deletion import next_step
 from keywright.keys.facts import derive
+from world import Fate, Operator, Store, foreign_secret, new_store, seconds
 
 
 def rotated() -> tuple[Store, Operator]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from world import Operator, Store, foreign_secret, new_store, seconds
 
 SPEC = {"expiresAfter": "90m", "rotation": {"interval": "60m", "overlap": "10m"}}

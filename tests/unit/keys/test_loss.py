@@ -5,9 +5,9 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-from world import Operator, Store, new_store, seconds
 
 from keywright.keys.actions import WriteStatus
+from world import Operator, Store, new_store, seconds
 
 
 def settled() -> tuple[Store, Operator]:
@@ -24,8 +24,7 @@ def lose(store: Store, operator: Operator) -> int:
     operator.verified = None
     store.now += seconds(60)
     operator.run()
-    after: int = store.status["revision"]
-    return after - before
+    return int(store.status["revision"]) - int(before)
 
 
 def test_three_losses_an_hour_are_answered_and_the_fourth_waits() -> None:

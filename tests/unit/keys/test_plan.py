@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
-from world import Operator, Store, digest, foreign_secret, new_project, new_store, seconds, stamp
 
 from keywright.keys.actions import AddFinalizer, WriteSecret, WriteStatus
+from world import Operator, Store, digest, foreign_secret, new_project, new_store, seconds, stamp
 
-SPEC = {"expiresAfter": "90m", "rotation": {"interval": "60m", "overlap": "10m"}}
+SPEC: dict[str, Any] = {"expiresAfter": "90m", "rotation": {"interval": "60m", "overlap": "10m"}}
 
 
 def kinds(writes: list[object]) -> list[str]:
     return [type(write).__name__ for write in writes]
 
 
-def settled(spec: dict[str, object] | None = None, project: dict[str, object] | None = None) -> tuple[Store, Operator]:
+def settled(
+    spec: dict[str, Any] | None = None, project: dict[str, Any] | None = None
+) -> tuple[Store, Operator]:
     store = new_store(spec if spec is not None else SPEC, project)
     operator = Operator(store)
     operator.run()
@@ -63,7 +66,9 @@ def test_what_is_converged_is_left_alone() -> None:
         {"rotation": {"schedule": "* * * * *", "timeZone": "Europe/Berlin"}, "suspend": True},
     ],
 )
-def test_before_the_first_key_a_schedule_is_no_reason_to_write_again_and_again(spec: dict[str, object]) -> None:
+def test_before_the_first_key_a_schedule_is_no_reason_to_write_again_and_again(
+    spec: dict[str, Any],
+) -> None:
     store, operator = settled(spec)
 
     for _ in range(5):
@@ -204,7 +209,7 @@ def test_a_foreign_secret_is_left_alone_and_the_message_says_what_to_do() -> Non
         {"rotation": {"schedule": "0 3 * * *"}},
     ],
 )
-def test_editing_anything_else_never_mints(edit: dict[str, object]) -> None:
+def test_editing_anything_else_never_mints(edit: dict[str, Any]) -> None:
     store, operator = settled()
     value = store.value()
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from world import Operator, Store, foreign_secret, new_project, new_store, seconds
 
 from keywright.api.reasons import ReadyReason
 from keywright.api.revocation import RevocationReason
 from keywright.keys.facts import derive
 from keywright.keys.policies import CHAIN, may_mint, objections, verdict
+from world import Operator, Store, foreign_secret, new_project, new_store, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from world import Operator, Store, new_store, seconds
-
 from keywright.api.revocation import RevocationReason
 from keywright.keys.actions import WriteStatus
+from world import Operator, Store, new_store, seconds
 
 
 def with_valid(count: int) -> tuple[Store, Operator]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from world import Operator, Store, new_project, new_store, seconds, stamp
 
 

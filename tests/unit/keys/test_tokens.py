@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from world import Operator, Store, new_store, seconds
 
 from keywright.keys import tokens
 from keywright.keys.actions import WriteStatus
+from world import Operator, Store, new_store, seconds
 
 ROTATE, REGENERATE = "keywright.dev/rotate", "keywright.dev/regenerate"
 
@@ -24,8 +24,7 @@ def rotate(store: Store, operator: Operator, token: str | None, annotation: str 
     store.annotate(annotation, token)
     store.now += seconds(1)
     operator.run()
-    after: int = store.status["revision"]
-    return after - before
+    return int(store.status["revision"]) - int(before)
 
 
 def test_a_token_rotates_once_and_is_then_handled() -> None:
