@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from _pytest.capture import CaptureManager
-
 ROOT = Path(__file__).parent.parent
 NAME = "tests"
 
@@ -90,8 +88,9 @@ def leaks(admin: Api, crds: None) -> Iterator[Leaks]:
 
 def _shown(config: pytest.Config) -> AbstractContextManager[None]:
     """Uncaptured: building takes minutes, which a person should see pass."""
-    capture: CaptureManager = config.pluginmanager.getplugin("capturemanager")
-    return capture.global_and_fixture_disabled()
+    capture = config.pluginmanager.getplugin("capturemanager")
+    uncaptured: AbstractContextManager[None] = capture.global_and_fixture_disabled()
+    return uncaptured
 
 
 def _served(admin: Api, kind: str) -> bool:

@@ -449,7 +449,7 @@ class Ledger:
                 continue
             remembered = {t for g in new.get("keys", []) for t in g.get("tokens", [])}
             remembered |= set(new.get("handledTokens", [])) | self._asked(new)
-            latched = any(g["id"] == generation["id"] for g in new["keys"])
+            latched = any(g["id"] == generation["id"] for g in new.get("keys", []))
             require(latched or remembered >= set(generation["tokens"]), "I19 request lost", generation)
 
     def _ready(self, change: Change, new: Json, keys: list[Json]) -> None:

@@ -1,4 +1,4 @@
-"""The chart's RBAC as objects, without helm: for unit tests and the demo, which are not to wait for its build.
+"""The chart's RBAC as objects, without helm: for unit tests and the demo, which do not wait for its build.
 
 Renders the files of charts/keywright/templates themselves and knows just the constructs that they
 use; anything else in a template is an error here, so that a test can never pass on text that helm

@@ -55,9 +55,7 @@ def run(helm: Path, tmp_path: Path) -> Run:
 
 
 def by_name(objects: list[dict[str, Any]]) -> dict[tuple[str, str, str | None], dict[str, Any]]:
-    named = {
-        (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")): one for one in objects
-    }
+    named = {(one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")): one for one in objects}
     assert len(named) == len(objects)
     return named
 

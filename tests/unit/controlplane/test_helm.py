@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from controlplane import helm
+from controlplane.building import required_version
 from controlplane.errors import ControlPlaneError
 
 
@@ -26,7 +27,8 @@ def test_else_the_built_one_of_the_pinned_version_whatever_is_on_path(
     monkeypatch.delenv("KEYWRIGHT_TEST_HELM", raising=False)
     monkeypatch.setenv("PATH", str(program(tmp_path / "bin" / "helm").parent))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    built = program(tmp_path / "cache" / "keywright" / "helm-v4.3.1" / "bin" / "helm")
+    pinned = required_version(Path(helm.__file__).parent / "go.mod", "helm.sh/helm/v4")
+    built = program(tmp_path / "cache" / "keywright" / f"helm-{pinned}" / "bin" / "helm")
     assert built == helm.path()
 
 
