@@ -492,7 +492,9 @@ class Operator:
         elif isinstance(action, WriteSecret) and code in {403, 422}:
             if action.reveals is not None and self.reveals_sent[action.reveals] == 1:
                 self.refused.add(action.reveals)
-            self.refusal = Refusal("exceeded quota", self.store.now + RETRY)
+            assert self.view is not None
+            generation = self.view["metadata"]["generation"]
+            self.refusal = Refusal("exceeded quota", self.store.now + RETRY, generation)
         else:
             self._abandon()
 

@@ -333,13 +333,15 @@ class Keys(RuleBasedStateMachine):
             return
         assert "deletionTimestamp" not in self.store.api_key["metadata"], "I8 deletion does not complete"
         due, before = operator.plan.due, len(self.store.changes)
-        for _ in range(4):
-            self._step(operator, Fate.ANSWERED)
-        assert before == len(self.store.changes), ("I12", self.store.changes[-1].request)
         assert due is not None
         assert due > self.store.now - operator.step_time, due
-        self._rests_until(operator, due, ticks)
-        self._as_the_contract_says()
+        for _ in range(4):
+            if self.store.now < due:
+                self._step(operator, Fate.ANSWERED)
+        assert before == len(self.store.changes), ("I12", self.store.changes[-1].request)
+        if self.store.now < due:
+            self._rests_until(operator, due, ticks)
+            self._as_the_contract_says()
 
     def _rests_until(self, operator: Operator, due: datetime, ticks: list[float]) -> None:
         seen, now = operator.look(), self.store.now
@@ -463,6 +465,9 @@ PROFILES = {
     # Only whether something is wrong: for seeded bugs, whose smallest history nobody needs.
     "quick": settings(
         COMMON, max_examples=300, database=None, report_multiple_bugs=False, phases=[Phase.generate]
+    ),
+    "same": settings(
+        COMMON, max_examples=300, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate]
     ),
     "long": settings(COMMON, max_examples=10_000),
 }

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keywright.api.meta import API_VERSION
+from keywright.errors import KeywrightError
 from keywright.keys import actions
 from keywright.keys.deletion import FINALIZER
+from keywright.keys.quoting import quotes
 from keywright.keys.revocations import record_manifest, record_name
 from keywright.keys.secret import SecretView
 from keywright.keys.seen import Absent, Unread
@@ -35,7 +37,13 @@ log = structlog.get_logger("keywright.apikey")
 _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_LARGE, _INVALID = 403, 404, 409, 413, 422
 _REFUSALS = frozenset({_FORBIDDEN, _TOO_LARGE, _INVALID})
 _TERMINATING = "NamespaceTerminating"
-_QUOTED = 12  # characters of a secret part that tell that a message quotes it
+_EXPLANATION = 1024  # characters of a refusal that a condition shows
+
+
+class HeldError(KeywrightError):
+    """A Secret that should be replaced cannot go."""
+
+    code = "secret_held"
 
 
 class Acting:
@@ -68,6 +76,10 @@ class Acting:
         match action:
             case actions.ReadSecret():
                 looked.secret = await self._sight.secret(api_key)
+                if memory.held:
+                    # A value may be revealed over what was just read only by who knows all that is published:
+                    # another process may have published and revealed since this ApiKey was cached.
+                    await self._reread(api_key)
                 done = True
             case actions.ReadNamespace():
                 namespace = api_key.metadata.namespace
@@ -86,7 +98,7 @@ class Acting:
                 done = await self._set_finalizers(api_key, wanted, memory, looked)
             case actions.RemoveFinalizer():
                 wanted = tuple(name for name in api_key.metadata.finalizers if name != FINALIZER)
-                done = await self._set_finalizers(api_key, wanted, memory, looked)
+                memory.finished = done = await self._set_finalizers(api_key, wanted, memory, looked)
         return done
 
     async def _write_status(
@@ -136,10 +148,9 @@ class Acting:
                 looked.namespace_terminating = True
                 memory.refused.update({action.reveals} - memory.sent)
                 return False
-            if action.reveals is not None and error.status in _REFUSALS:
-                memory.refuse(
-                    action.reveals, _explanation(error, manifest, api_key.spec.secret.key), self._clock()
-                )
+            if error.status in _REFUSALS:
+                explanation = _explanation(error, manifest, api_key.spec.secret.key)
+                memory.refuse(action.reveals, explanation, api_key.metadata.generation, self._clock())
                 log.warning(
                     "the Secret was refused", api_key=api_key.name, key_id=action.reveals, error=str(error)
                 )
@@ -152,12 +163,17 @@ class Acting:
     async def _delete_secret(self, action: actions.DeleteSecret, api_key: ApiKey, looked: Looked) -> bool:
         path = paths.secret(api_key.metadata.namespace, api_key.secret_name)
         try:
-            await self._client.delete(path, uid=action.uid, resource_version=action.resource_version)
+            answer = await self._client.delete(path, uid=action.uid, resource_version=action.resource_version)
         except ApiError as error:
             if error.status not in {_NOT_FOUND, _CONFLICT}:
                 raise
             looked.secret = Unread()
             return error.status == _NOT_FOUND
+        held = answer.get("kind") == "Secret" and answer["metadata"].get("finalizers")
+        if held and api_key.metadata.deletion_timestamp is None:
+            raise HeldError(
+                "a finalizer holds the Secret: whoever set it must remove it", object=api_key.name
+            )
         looked.secret = Absent()
         return True
 
@@ -170,17 +186,22 @@ class Acting:
             if error.status == _CONFLICT:
                 name = record_name(action.key_id)
                 answer = await self._client.get(paths.revocation(self._system_namespace, name))
+                if answer["spec"].get("keyID") != action.key_id:
+                    return self._without_record(action, api_key, looked, "its name is taken by another one")
             elif _TERMINATING in error.causes or error.status == _NOT_FOUND:
-                log.warning(
-                    "no record: the system namespace is going", api_key=api_key.name, key_id=action.key_id
-                )
-                looked.records_possible = False
-                return False
+                return self._without_record(action, api_key, looked, "the system namespace is going")
             else:
                 raise
         self._cache.put("revocation", answer)
         self._revocations.observe(None, answer)
         return True
+
+    def _without_record(
+        self, action: actions.CreateRecord, api_key: ApiKey, looked: Looked, why: str
+    ) -> bool:
+        log.warning("no record of a revocation", api_key=api_key.name, key_id=action.key_id, why=why)
+        looked.records_possible = False
+        return False
 
     async def _set_finalizers(
         self, api_key: ApiKey, wanted: tuple[str, ...], memory: Memory, looked: Looked
@@ -203,6 +224,9 @@ class Acting:
         try:
             answer = await request
         except ApiError as error:
+            if error.status in _REFUSALS and api_key.metadata.deletion_timestamp is not None:
+                looked.reporting_possible = False  # a status that is refused must not hold up a deletion
+                return False
             if error.status not in {_CONFLICT, _NOT_FOUND}:
                 raise
             looked.secret = Unread()
@@ -231,8 +255,7 @@ class Acting:
 def _explanation(error: ApiError, manifest: dict[str, Any], key: str) -> str:
     """Return the API server's reason, unless it quotes the value: a policy's message may hold anything."""
     text = error.explanation or error.reason or f"status {error.status}"
-    value = SecretView.of(manifest).value(key) or ""
-    for form in (value, manifest["data"].get(key, "")):
-        if any(form[i : i + _QUOTED] in text for i in range(len(form) - _QUOTED + 1)):
-            return "its message quotes the value and is not shown"
-    return text
+    raw = SecretView.of(manifest).raw_key(key)
+    if raw is None or quotes(text, raw):
+        return "its message quotes the value and is not shown"
+    return text[:_EXPLANATION]

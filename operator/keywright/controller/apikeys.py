@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keywright.controller.acting import Acting
     from keywright.controller.cache import Cache
     from keywright.controller.sight import Sight
+    from keywright.controller.vanished import Vanished
     from keywright.keys.actions import Happening
     from keywright.keys.seen import Seen
     from keywright.kube.events import Recorder
@@ -44,12 +45,20 @@ class ApiKeys:
     """Brings ApiKeys in line, one pass at a time."""
 
     def __init__(
-        self, cache: Cache, recorder: Recorder, sight: Sight, acting: Acting, *, clock: Callable[[], datetime]
+        self,
+        cache: Cache,
+        recorder: Recorder,
+        sight: Sight,
+        acting: Acting,
+        vanished: Vanished,
+        *,
+        clock: Callable[[], datetime],
     ) -> None:
         self._cache = cache
         self._recorder = recorder
         self._sight = sight
         self._acting = acting
+        self._vanished = vanished
         self._clock = clock
         self._memories: dict[str, Memory] = {}
 
@@ -59,15 +68,20 @@ class ApiKeys:
         memory = self._memories.get(metadata["uid"])
         return memory is not None and memory.tells_nothing(int(metadata["resourceVersion"]))
 
-    def forget(self, uid: str) -> None:
-        """Let go of what was remembered of an ApiKey that is gone."""
-        self._memories.pop(uid, None)
+    def gone(self, obj: dict[str, Any]) -> bool:
+        """Let go of what was remembered of an ApiKey that is gone; return whether it needs one more pass."""
+        memory = self._memories.pop(obj["metadata"]["uid"], None)
+        if memory is not None and memory.finished:
+            return False
+        self._vanished.remember(obj)
+        return True
 
     async def reconcile(self, name: str) -> float | None:
         """Take an ApiKey as far as it goes now; return the seconds until it is due again.
 
         Raises ApiError and TransportError for what waiting may mend, NotSettledError for what it may not.
         """
+        await self._vanished.settle(name)
         obj = self._cache.get("apikey", name)
         if obj is None:
             return None
@@ -103,6 +117,7 @@ class ApiKeys:
         if not isinstance(seen.secret, Unread):
             facts = derive(seen, now)
             memory.verified = Verified(now, fingerprint(facts)) if in_place(facts) else None
+        memory.told.intersection_update(happenings)
         for happening in happenings:
             if happening not in memory.told:
                 memory.told.add(happening)

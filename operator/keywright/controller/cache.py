@@ -28,6 +28,8 @@ class Summary:
     retiring: bool
     deleting: bool
     revision: int
+    reason: str
+    key_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Cache:
         self._gone: dict[tuple[str, str], int] = {}
         self._summaries: dict[str, Summary] = {}
         self._by_project: dict[str, set[str]] = {}
+        self._by_key_id: dict[str, set[str]] = {}
 
     def put(self, kind: str, obj: dict[str, Any]) -> bool:
         """Take over an object unless a newer state of it is known; return whether it was."""
@@ -106,6 +109,10 @@ class Cache:
         needle = text.encode()
         return [key for key, cached in self._objects[kind].items() if needle in cached.body]
 
+    def holders_of(self, key_id: str) -> list[str]:
+        """Return the ApiKeys whose status names a generation; more than one only if somebody made it up."""
+        return list(self._by_key_id.get(key_id, ()))
+
     def summary(self, key: str) -> Summary | None:
         """Return what is known of an ApiKey in short."""
         return self._summaries.get(key)
@@ -118,20 +125,29 @@ class Cache:
         self._unindex(summary.key)
         self._summaries[summary.key] = summary
         self._by_project.setdefault(summary.project, set()).add(summary.key)
+        for key_id in summary.key_ids:
+            self._by_key_id.setdefault(key_id, set()).add(summary.key)
 
     def _unindex(self, key: str) -> None:
         summary = self._summaries.pop(key, None)
         if summary is None:
             return
-        siblings = self._by_project[summary.project]
-        siblings.discard(key)
-        if not siblings:
-            del self._by_project[summary.project]
+        _take_out(self._by_project, summary.project, key)
+        for key_id in summary.key_ids:
+            _take_out(self._by_key_id, key_id, key)
 
     def _remember_gone(self, kind: str, key: str, version: int) -> None:
         self._gone[kind, key] = max(version, self._gone.pop((kind, key), -1))
         if len(self._gone) > _REMEMBERED:
             del self._gone[next(iter(self._gone))]
+
+
+def _take_out(index: dict[str, set[str]], name: str, key: str) -> None:
+    """Remove a member, and the set with its last one."""
+    members = index.get(name, set())
+    members.discard(key)
+    if not members:
+        index.pop(name, None)
 
 
 def key_of(obj: dict[str, Any]) -> str:
@@ -150,17 +166,20 @@ def summarise(obj: dict[str, Any]) -> Summary:
     metadata, status = obj["metadata"], obj.get("status") or {}
     ref = (obj.get("spec") or {}).get("projectRef") or {}
     namespace = metadata.get("namespace", "")
-    conditions = status.get("conditions") or ()
+    ready: dict[str, Any] = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+    generations = status.get("keys") or ()
     return Summary(
         key=key_of(obj),
         uid=metadata.get("uid", ""),
         namespace=namespace,
         project=f"{ref.get('namespace') or namespace}/{ref.get('name', '')}",
         created=metadata.get("creationTimestamp", ""),
-        ready=any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions),
-        retiring=any(generation.get("state") == "Retiring" for generation in status.get("keys") or ()),
+        ready=ready.get("status") == "True",
+        retiring=any(generation.get("state") == "Retiring" for generation in generations),
         deleting="deletionTimestamp" in metadata,
         revision=status.get("revision") or 0,
+        reason=ready.get("reason", ""),
+        key_ids=tuple(dict.fromkeys(generation["id"] for generation in generations if "id" in generation)),
     )
 
 

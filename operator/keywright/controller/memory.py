@@ -27,7 +27,7 @@ class Memory:
     `held` are values of Pending generations; `sent` those of them whose reveal left this process with no
     definite answer, `refused` those whose only reveal was refused. `written`, `settled` and
     `observed` are the newest resourceVersions that this process wrote, came to rest with, and was told of
-    while `busy` with a pass.
+    while `busy` with a pass. `finished`: this process itself took the finalizer away.
     """
 
     held: dict[str, RawKey] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class Memory:
     settled: int = 0
     observed: int = 0
     busy: bool = False
+    finished: bool = False
 
     def tells_nothing(self, resource_version: int) -> bool:
         """Whether a watch event needs no pass of its own: an echo, or the pass in progress will see to it."""
@@ -48,13 +49,18 @@ class Memory:
             self.observed = max(self.observed, resource_version)
         return self.busy or resource_version <= self.written
 
-    def refuse(self, key_id: str, explanation: str, now: datetime) -> None:
-        """Note that the API server said no to a reveal, and wait longer each time before the next."""
-        if key_id not in self.sent:
+    def refuse(self, key_id: str | None, explanation: str, generation: int, now: datetime) -> None:
+        """Note that the API server said no to the Secret, and wait longer each time before the next try.
+
+        `key_id` is that of the value to be revealed, None for a repair; `generation` that of the spec.
+        """
+        if key_id is not None and key_id not in self.sent:
             self.refused.add(key_id)
+        if self.refusal is None or self.refusal.generation != generation:
+            self.refusals = 0
         wait = min(_FIRST_RETRY * 2 ** min(self.refusals, 10), _LAST_RETRY)
         self.refusals += 1
-        self.refusal = Refusal(explanation, now + wait)
+        self.refusal = Refusal(explanation, now + wait, generation)
 
     def revealed(self, key_id: str) -> None:
         """Let go of a value that now stands in its Secret."""

@@ -61,7 +61,7 @@ class Projects:
         now, generation = self._clock(), obj["metadata"]["generation"]
         last, seen = self._looked.get(name, (now - DEBOUNCE, generation))
         rest: timedelta = last + DEBOUNCE - now
-        if seen == generation and rest > timedelta(0):
+        if seen == generation and timedelta(0) < rest <= DEBOUNCE:  # more: the clock was set back
             return rest.total_seconds()
         try:
             project = Project.model_validate(obj)
@@ -100,7 +100,14 @@ class Projects:
             "status": status,
         }
         path = paths.project_status(metadata.namespace, metadata.name)
-        self._cache.put("project", await self._client.replace(path, body))
+        try:
+            answer = await self._client.replace(path, body)
+        except ApiError as error:
+            if error.status == _CONFLICT:  # the watch may have missed what is there now
+                path = paths.project(metadata.namespace, metadata.name)
+                self._cache.put("project", await self._client.get(path))
+            raise
+        self._cache.put("project", answer)
 
     async def _report_unreadable(self, obj: dict[str, Any], error: ValidationError) -> None:
         """Say which field cannot be read; of the rest of the status nothing is known to be wrong."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from keywright.api.reasons import ReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.cache import key_of, summarise
@@ -11,6 +12,7 @@ from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
 from keywright.controller.sight import Sight
+from keywright.controller.vanished import Vanished
 from keywright.keys.default_key import SUFFIX
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Reconciler:
         self._cache = cache
         self._wake = wake
         self._project_generations: dict[str, tuple[str, int]] = {}
+        self._leaving: set[str] = set()
         self._revocations = Revocations(
             client, cache, system_namespace=system_namespace, wake=wake, clock=clock
         )
@@ -54,7 +57,8 @@ class Reconciler:
             clock=clock,
             minted=minted,
         )
-        self._api_keys = ApiKeys(cache, recorder, sight, acting, clock=clock)
+        vanished = Vanished(client, sight, acting, clock=clock)
+        self._api_keys = ApiKeys(cache, recorder, sight, acting, vanished, clock=clock)
         self._projects = Projects(client, cache, recorder, clock=clock)
 
     async def reconcile(self, key: str) -> float | None:
@@ -81,21 +85,24 @@ class Reconciler:
         summary = summarise(obj)
         self._wake(f"project:{summary.project}")
         if event_type == "DELETED":
-            self._api_keys.forget(summary.uid)
+            if self._api_keys.gone(obj):
+                self._wake(f"apikey:{summary.key}", urgent=True)
         else:
             self._revocations.appeared(obj)
             if not self._api_keys.tells_nothing(obj):
                 self._wake(f"apikey:{summary.key}")
-        if event_type == "DELETED" or summary.deleting:
+        gone = event_type == "DELETED"
+        if gone or (summary.deleting and summary.uid not in self._leaving):
             self._wake_waiting(summary.project)
+        (self._leaving.add if summary.deleting and not gone else self._leaving.discard)(summary.uid)
         if event_type == "DELETED" and summary.key.endswith(SUFFIX):
             # Whosever it was, the name is free now for the Project's own.
             self._wake(f"project:{summary.key.removesuffix(SUFFIX)}")
 
     def _wake_waiting(self, project: str) -> None:
-        """Wake the ApiKeys without a key: one of them may now be within its quota."""
+        """Wake the ApiKeys beyond a quota: one of them may now be within."""
         for sibling in self._cache.summaries_of(project):
-            if not sibling.revision:
+            if sibling.reason == ReadyReason.QUOTA_EXCEEDED:
                 self._wake(f"apikey:{sibling.key}")
 
     def _project_changed(self, event_type: str | None, obj: dict[str, Any]) -> None:

@@ -145,7 +145,7 @@ class Revocations:
         ref = revocation.spec.api_key_ref
         if ref is not None:
             return [ref.within(revocation.metadata.namespace)]
-        return self._cache.mentioning("apikey", f'"id":"{revocation.spec.key_id}"')
+        return self._cache.holders_of(revocation.spec.key_id or "")
 
     def _api_keys(self, revocation: Revocation) -> Iterator[ApiKey]:
         for name in self._named(revocation):
@@ -181,9 +181,10 @@ class Revocations:
                     "project": api_key.project,
                 }
                 return self._in_force(revocation, update)
-        places = " or ".join(sorted(self._places(found[0])))
+        # Whose key it is, is none of this namespace's business.
         message = (
-            f"The ApiKey {found[0].name} is not this namespace's to revoke: create the Revocation in {places}"
+            f"What it names is not of the namespace {revocation.metadata.namespace}: create it in the "
+            f"namespace of the ApiKey, in that of its Project, or in {self._system_namespace}"
         )
         return self._with(revocation, RevocationReadyReason.NOT_AUTHORIZED, message, {})
 
@@ -251,7 +252,15 @@ class Revocations:
             },
             "status": status.wire(),
         }
-        answer = await self._client.replace(paths.revocation_status(metadata.namespace, metadata.name), body)
+        try:
+            answer = await self._client.replace(
+                paths.revocation_status(metadata.namespace, metadata.name), body
+            )
+        except ApiError as error:
+            if error.status == _CONFLICT:  # the watch may have missed what is there now
+                path = paths.revocation(metadata.namespace, metadata.name)
+                self._cache.put("revocation", await self._client.get(path))
+            raise
         self._cache.put("revocation", answer)
         ready = status.conditions[0]
         log.info("revocation", revocation=key_of(answer), reason=ready.reason, api_key=status.api_key)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from keywright.api.apikey import ApiKey, ApiKeySpec, SecretTemplate
+from keywright.api.apikey import ApiKey, ApiKeySpec, Generation, SecretTemplate
 from keywright.api.meta import Ref
 from keywright.api.project import Project
 from keywright.errors import KeywrightError
@@ -41,7 +42,9 @@ class Looked:
 
     secret: SecretView | Absent | Unread = field(default_factory=Unread)
     namespace_terminating: bool | None = None
+    namespace_labels: dict[str, str] | None = None
     records_possible: bool = True
+    reporting_possible: bool = True
 
 
 class Sight:
@@ -58,20 +61,23 @@ class Sight:
 
         Raises UnreadableStatusError; a spec that cannot be read is a finding, not an error.
         """
-        api_key, unreadable = _parse(obj)
+        api_key, unreadable = parse(obj)
         memory.forget_settled(api_key)
         project, readable = self._project(api_key)
         ids = _ids(api_key, looked.secret)
+        siblings = self._siblings(project, api_key)
+        deleting = api_key.metadata.deletion_timestamp is not None
         seen = Seen(
             api_key=api_key,
             project=project,
-            sealing=await self._sealing.keys(),
+            # A deletion needs nothing but the API server: sealing keys that are lost must not hold it up.
+            sealing=None if deleting else await self._sealing.keys(),
             secret=looked.secret,
             project_readable=readable,
             unreadable=unreadable,
-            namespace_labels=await self._namespace_labels(project, api_key),
+            namespace_labels=await self._namespace_labels(project, api_key, looked),
             namespace_terminating=looked.namespace_terminating,
-            siblings=self._siblings(project, api_key),
+            siblings=siblings,
             verified=memory.verified,
             held=memory.held,
             refused=frozenset(memory.refused),
@@ -80,6 +86,7 @@ class Sight:
             revoked_whole=self._revocations.of_whole(api_key),
             recorded=self._revocations.recorded(ids),
             records_possible=looked.records_possible,
+            reporting_possible=looked.reporting_possible,
             clock_trusted=self._clock_trusted(),
         )
         return replace(seen, foreign_digests=self._foreign_digests(seen))
@@ -116,12 +123,16 @@ class Sight:
         except ValidationError:
             return None, False
 
-    async def _namespace_labels(self, project: Project | None, api_key: ApiKey) -> dict[str, str] | None:
-        """Read the labels of the ApiKey's namespace, only where a selector asks for them."""
-        if not grants.chooses_by_label(project):
+    async def _namespace_labels(
+        self, project: Project | None, api_key: ApiKey, looked: Looked
+    ) -> dict[str, str] | None:
+        """Read the labels of the ApiKey's namespace, once a pass and only where a selector asks for them."""
+        if not grants.chooses_by_label(project) or api_key.metadata.deletion_timestamp is not None:
             return {}
-        namespace = await self._namespace(api_key.metadata.namespace)
-        return None if namespace is None else namespace["metadata"].get("labels") or {}
+        if looked.namespace_labels is None:
+            namespace = await self._namespace(api_key.metadata.namespace)
+            looked.namespace_labels = None if namespace is None else namespace["metadata"].get("labels") or {}
+        return looked.namespace_labels
 
     def _siblings(self, project: Project | None, api_key: ApiKey) -> tuple[int, int]:
         """Count who comes before a new ApiKey, only where a quota asks for it."""
@@ -152,20 +163,35 @@ def _ids(api_key: ApiKey, secret: SecretView | Absent | Unread) -> list[str]:
     return ids if carried is None else [*ids, carried.id]
 
 
-def _parse(obj: dict[str, Any]) -> tuple[ApiKey, str | None]:
-    """Read an ApiKey; one whose spec has no meaning keeps its status, and says which field is wrong."""
+def parse(obj: dict[str, Any]) -> tuple[ApiKey, str | None]:
+    """Read an ApiKey; one whose spec has no meaning keeps its status, and says which field is wrong.
+
+    Raises UnreadableStatusError, unless the ApiKey is being deleted: of such a status the generations count
+    that can be read.
+    """
     try:
         return ApiKey.model_validate(obj), None
     except ValidationError as error:
         wrong = next(iter(error.errors(include_input=False, include_url=False)))
     field = ".".join(str(part) for part in wrong["loc"])
-    if wrong["loc"][:1] == ("status",):
-        raise UnreadableStatusError("the status cannot be read: restore it", field=field)
     status = obj.get("status") or {}
+    if "deletionTimestamp" in obj["metadata"]:
+        status = {**_legible(status), "secretName": status.get("secretName")}
     template = SecretTemplate(name=status.get("secretName"))
     spec = ApiKeySpec(project_ref=Ref(name="unreadable"), secret=template)
     try:
-        readable = ApiKey.model_validate({**obj, "spec": spec.wire()})
+        readable = ApiKey.model_validate({**obj, "spec": spec.wire(), "status": status})
     except ValidationError:
         raise UnreadableStatusError("the status cannot be read: restore it", field=field) from None
+    if wrong["loc"][:1] == ("status",) and "deletionTimestamp" not in obj["metadata"]:
+        raise UnreadableStatusError("the status cannot be read: restore it", field=field)
     return readable, f"{field}: {wrong['msg']}"
+
+
+def _legible(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the generations of a status that can be read."""
+    legible = []
+    for entry in status.get("keys") or ():
+        with contextlib.suppress(ValidationError):
+            legible.append(Generation.model_validate(entry).wire())
+    return {"keys": legible}

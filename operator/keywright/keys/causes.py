@@ -52,12 +52,12 @@ def _cause(facts: Facts, current: Generation, asked: tokens.Asked) -> Cause | No
 
 def _scheduled(facts: Facts) -> bool:
     rotation_time = next_rotation(facts)
-    return facts.seen.clock_trusted and rotation_time is not None and rotation_time <= facts.now
+    return rotation_time is not None and rotation_time <= facts.now
 
 
 def _end_was_moved_on(facts: Facts, current: Generation) -> bool:
     """Whether the generation ended with its ApiKey, before its own time: both go on together."""
-    told = facts.status.expires_at
+    told = facts.told_expiry
     if current.state is not GenerationState.EXPIRED or told is None:
         return False
     own = facts.bounds._replace(api_key_ends_at=None).expiry(current)
@@ -86,12 +86,16 @@ def next_rotation(facts: Facts) -> datetime | None:
 
 
 def _rescheduled(facts: Facts, current: Generation) -> datetime | None:
-    """Return the run of a cron expression that status has planned; after an edit, the first from now on."""
+    """Return the run of a cron expression that status has planned; where it has none, the first from now.
+
+    So neither an edit nor the mending of one is a run that was missed.
+    """
     expression = facts.rotation.schedule
     told = facts.status.effective.rotation if facts.status.effective else None
     if expression is None or told is None or facts.status.current_key_id != current.id:
         return None
-    if (told.schedule, told.time_zone) == (expression, facts.rotation.time_zone):
+    same = (told.schedule, told.time_zone) == (expression, facts.rotation.time_zone)
+    if same and facts.status.next_rotation_time is not None:
         return facts.status.next_rotation_time
     earliest = max(facts.now, current.created_at + schedule.MINIMUM_AGE)
     return schedule.next_run(expression, facts.rotation.time_zone, earliest)

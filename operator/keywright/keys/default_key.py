@@ -43,7 +43,8 @@ def plan(project: Project, existing: ApiKey | None) -> DefaultKeyPlan:
         return DefaultKeyPlan.NOTHING
     if not _controls(project, existing):
         return DefaultKeyPlan.CONFLICT if wanted is not None else DefaultKeyPlan.NOTHING
-    if wanted is None:
+    if wanted is None or existing.secret_name != (wanted.secret_name or name_of(project)):
+        # Another Secret is another default key: the old one was removed, unseen, and written anew.
         return DefaultKeyPlan.DELETE
     same = set(existing.spec.scopes or ()) == set(wanted.scopes or ())
     return DefaultKeyPlan.NOTHING if same else DefaultKeyPlan.UPDATE

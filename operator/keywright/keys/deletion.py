@@ -22,7 +22,7 @@ from keywright.keys.actions import (
     WriteStatus,
 )
 from keywright.keys.conditions import Verdict, condition, progress, ready_reason
-from keywright.keys.generations import spoken
+from keywright.keys.generations import ENDED, spoken
 from keywright.keys.seen import Unread
 
 if TYPE_CHECKING:
@@ -35,15 +35,18 @@ Step = tuple[Action | None, tuple[Happening, ...], datetime | None]
 
 
 def next_step(facts: Facts) -> Step:
-    """Return the next step of a deletion: each is safe to repeat, and none waits for another object."""
+    """Return the next step of a deletion: each is safe to repeat, and none waits for another object.
+
+    The records come first, and also where somebody has taken the finalizer away.
+    """
+    for missing in records(facts):
+        generation = next(g for g in facts.generations if g.id == missing.key_id)
+        note = f"Revoked the {spoken(generation)}: its ApiKey is being deleted"
+        told = Happening(EventReason.REVOKED, note, generation.id, generation.revision)
+        return missing, (told,), None
     if FINALIZER not in facts.api_key.metadata.finalizers:
         return None, (), None
-    for generation in facts.generations:
-        if needs_record(facts, generation):
-            note = f"Revoked the {spoken(generation)}: its ApiKey is being deleted"
-            told = Happening(EventReason.REVOKED, note, generation.id, generation.revision)
-            return record(generation, RevocationReason.DELETED), (told,), None
-    if ready_reason(facts.status.conditions) != ReadyReason.DELETING:
+    if facts.seen.reporting_possible and ready_reason(facts.status.conditions) != ReadyReason.DELETING:
         return WriteStatus(_deleting(facts)), (), None
     if isinstance(facts.seen.secret, Unread):
         return ReadSecret(), (), None
@@ -52,12 +55,20 @@ def next_step(facts: Facts) -> Step:
     return RemoveFinalizer(), (), None
 
 
-def needs_record(facts: Facts, generation: Generation) -> bool:
-    """Whether a generation is still valid, as far as its own times go, and has no record."""
-    return (
-        facts.seen.records_possible
-        and generation.id not in facts.seen.recorded
-        and facts.bounds.valid(generation, facts.now)
+def records(facts: Facts) -> tuple[CreateRecord, ...]:
+    """Return the records that are missing: of each generation that is valid as far as its own times go.
+
+    With a wrong clock, one record too many is the lesser harm.
+    """
+    seen = facts.seen
+    if not seen.records_possible:
+        return ()
+    return tuple(
+        record(generation, RevocationReason.DELETED)
+        for generation in facts.generations
+        if generation.id not in seen.recorded
+        and generation.state not in ENDED
+        and (not seen.clock_trusted or facts.bounds.valid(generation, facts.now))
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from keywright.api.apikey import Generation, GenerationState
-from keywright.api.meta import parse_duration
+from keywright.api.meta import parse_duration, round_up
 from keywright.api.policy import RateLimit, Rotation
 from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
 from keywright.api.reasons import ReadyReason
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from keywright.api.apikey import ApiKey, ApiKeyStatus
+    from keywright.keys.seal import SealingKeys
     from keywright.keys.seen import Seen
 
 CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
@@ -79,15 +80,38 @@ class Facts:
         current = self.current
         if current is None:
             return None
-        expiry, told = self.bounds.expiry(current), self.status.expires_at
+        expiry, told = self.bounds.expiry(current), self.told_expiry
         if current.state is GenerationState.EXPIRED and told is not None:
             return told if expiry is None else min(told, expiry)
         return expiry
 
     @property
+    def told_expiry(self) -> datetime | None:
+        """When the current generation expires according to the status, if that speaks of it."""
+        current, status = self.current, self.status
+        return status.expires_at if current is not None and status.current_key_id == current.id else None
+
+    @property
     def pending(self) -> Generations:
         """The generations whose digest is known and whose value may not be."""
         return gens.in_state(self.generations, GenerationState.PENDING)
+
+    @property
+    def sealing(self) -> SealingKeys:
+        """The sealing keys; an ApiKey that is being deleted needs, and has, none."""
+        if self.seen.sealing is None:
+            raise ValueError("no sealing keys were given")
+        return self.seen.sealing
+
+    @property
+    def refused_lately(self) -> bool:
+        """Whether the API server refused the Secret of this very spec and it is too early to try again."""
+        refusal = self.seen.refusal
+        return (
+            refusal is not None
+            and refusal.generation == self.api_key.metadata.generation
+            and self.now < refusal.retry_at
+        )
 
     @property
     def owned_secret(self) -> SecretView | None:
@@ -178,9 +202,18 @@ def _settled(facts: Facts) -> Facts:
 def _outlived(facts: Facts) -> frozenset[str]:
     """Name the Active generation that was reported Expired and whose end has been moved on since.
 
-    It stays ended; a new generation takes its place.
+    It stays ended; a new generation takes its place. One that is being activated was not reported on, and
+    one whose end is where it was has not ended: the clock that said so was wrong.
     """
-    if ready_reason(facts.status.conditions) != ReadyReason.EXPIRED:
+    told = facts.told_expiry
+    if told is None or ready_reason(facts.status.conditions) != ReadyReason.EXPIRED:
         return frozenset()
-    active = gens.in_state(facts.generations, GenerationState.ACTIVE)
-    return frozenset(g.id for g in active if facts.bounds.valid(g, facts.now))
+    return frozenset(
+        g.id
+        for g in gens.in_state(facts.generations, GenerationState.ACTIVE)
+        if facts.bounds.valid(g, facts.now) and told != _whole(facts.bounds.expiry(g))
+    )
+
+
+def _whole(moment: datetime | None) -> datetime | None:
+    return None if moment is None else round_up(moment)

@@ -25,6 +25,7 @@ Generations = tuple[Generation, ...]
 
 GRACE = timedelta(seconds=60)
 PENDING_LIFE = timedelta(seconds=120)
+REVEAL_LIFE = timedelta(seconds=90)  # a request may land 30 s after it was sent, and not after PENDING_LIFE
 MAX_PENDING = 3
 MAX_VALID = 5
 MAX_BESIDE = 4

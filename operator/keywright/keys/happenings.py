@@ -63,7 +63,8 @@ def _ended(old: ApiKeyStatus, before: dict[str, Generation], generations: Genera
         reason, was = _ENDS.get(generation.state), before.get(generation.id)
         if reason is None or was is None or was.state is generation.state:
             continue
-        if reason is EventReason.EXPIRED and ready_reason(old.conditions) == ReadyReason.EXPIRED:
+        shown = ready_reason(old.conditions) == ReadyReason.EXPIRED and generation.id == old.current_key_id
+        if reason is EventReason.EXPIRED and shown:
             continue  # told when Ready turned, a minute before the state
         note = f"The {spoken(generation)} is {generation.state.lower()}"
         yield Happening(reason, note, generation.id, generation.revision)

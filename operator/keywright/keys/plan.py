@@ -43,7 +43,7 @@ from keywright.keys.happenings import happenings
 from keywright.keys.loss import lost
 from keywright.keys.policies import may_mint
 from keywright.keys.room import make_room, may_publish, patient, waits_for_room
-from keywright.keys.secret import adoptable, drifted, manifest
+from keywright.keys.secret import SecretView, adoptable, manifest
 from keywright.keys.seen import Seen, Unread
 from keywright.keys.status import compose
 
@@ -77,9 +77,19 @@ def plan(seen: Seen, now: datetime, mint: Mint) -> Plan:
     if seen.api_key.metadata.deletion_timestamp is not None:
         return Plan(*deletion.next_step(derive(seen, now)))
     facts = derive(seen, now)
+    if not seen.clock_trusted:
+        return _revoke_only(facts)
     step = _look(facts) or _keep_finalizer(facts) or _adopt(facts) or _activate(facts)
     step = step or _mint(facts, mint) or _mend(facts) or _report(facts)
     return step or Plan(happenings=happenings_now(facts), due=deadline(facts))
+
+
+def _revoke_only(facts: Facts) -> Plan:
+    """Latch revocations and wait: with a wrong clock every time that is written, or gone by, is wrong."""
+    if facts.generations == facts.status.keys:
+        return Plan(due=deadline(facts))
+    status = facts.status.model_copy(update={"keys": facts.generations})
+    return Plan(WriteStatus(status), happenings(facts.status, status, facts.generations))
 
 
 def fingerprint(facts: Facts) -> str:
@@ -128,7 +138,7 @@ def _adopt(facts: Facts) -> Plan | None:
     """Take over the value of a sealed Secret after the status was lost: its users must not notice."""
     if facts.revision or facts.owned_secret is None:
         return None
-    found = adoptable(facts.owned_secret, facts.api_key, facts.seen.sealing)
+    found = adoptable(facts.owned_secret, facts.api_key, facts.sealing)
     if found is None or not _may_adopt(facts, found):
         return None
     if deletion.FINALIZER not in facts.api_key.metadata.finalizers:
@@ -152,7 +162,6 @@ def _may_adopt(facts: Facts, found: Generation) -> bool:
         and not published
         and found.digest not in seen.foreign_digests
         and facts.bounds.valid(found, facts.now)
-        and seen.clock_trusted
     )
 
 
@@ -203,15 +212,25 @@ def _mint(facts: Facts, mint: Mint) -> Plan | None:
         return None
     if deletion.FINALIZER not in facts.api_key.metadata.finalizers:
         return Plan(AddFinalizer())
-    refusal = facts.seen.refusal
-    if refusal is not None and facts.now < refusal.retry_at:
+    if facts.refused_lately:
         return None
     for generation in facts.pending:
-        if generation.id in facts.seen.held and generation.id not in facts.seen.refused:
+        if _revealable(facts, generation):
             return _reveal(facts, generation)
     if waits_for_room(facts, wanted) or not may_publish(facts, wanted):
         return None
     return _publish(facts, wanted, project, mint)
+
+
+def _revealable(facts: Facts, generation: Generation) -> bool:
+    """Whether this process may make the value of a Pending generation readable.
+
+    Not of one that has been overtaken: what it was minted for, the one activated since has satisfied. And
+    not of one so old that the request might land after somebody has dropped it.
+    """
+    known = generation.id in facts.seen.held and generation.id not in facts.seen.refused
+    young = facts.now < generation.created_at + gens.REVEAL_LIFE
+    return known and young and generation.revision > facts.revision
 
 
 def _publish(facts: Facts, wanted: Due, project: Project, mint: Mint) -> Plan:
@@ -245,7 +264,7 @@ def _reveal(facts: Facts, held: Generation) -> Plan:
         facts.seen.held[held.id],
         ends_at=facts.bounds.expiry(held),
         revision=facts.revision + 1,
-        sealing=facts.seen.sealing,
+        sealing=facts.sealing,
         live=secret,
     )
     return Plan(WriteSecret(desired, reveals=held.id))
@@ -257,17 +276,7 @@ def _mend(facts: Facts) -> Plan | None:
     if secret is None or current is None or not in_place(facts):
         return None
     raw = secret.raw_key(facts.api_key.spec.secret.key)
-    if raw is None:
-        return None
-    if not drifted(
-        facts.api_key,
-        current,
-        raw,
-        ends_at=facts.current_expiry,
-        revision=current.revision,
-        sealing=facts.seen.sealing,
-        live=secret,
-    ):
+    if raw is None or facts.refused_lately:
         return None
     desired = manifest(
         facts.api_key,
@@ -275,9 +284,13 @@ def _mend(facts: Facts) -> Plan | None:
         raw,
         ends_at=facts.current_expiry,
         revision=current.revision,
-        sealing=facts.seen.sealing,
+        sealing=facts.sealing,
         live=secret,
     )
+    if SecretView.of(desired) == secret:
+        return None
+    if facts.status.observed_generation != facts.api_key.metadata.generation:
+        return Plan(WriteSecret(desired))  # the spec was edited, not the Secret
     note = f"Restored the entries of the Secret {facts.api_key.secret_name} around the {gens.spoken(current)}"
     told = Happening(EventReason.SECRET_RESTORED, note, current.id, current.revision)
     return Plan(WriteSecret(desired), happenings=(told,))
@@ -308,8 +321,8 @@ def _forgettable(facts: Facts, generation: Generation) -> bool:
     if generation.id in facts.seen.refused:
         return True
     wanted = due(facts)
-    busy = generation.id in facts.seen.held and wanted is not None and may_mint(facts)
-    return facts.seen.clock_trusted and not busy and generation.created_at + gens.PENDING_LIFE <= facts.now
+    busy = _revealable(facts, generation) and wanted is not None and may_mint(facts)
+    return not busy and generation.created_at + gens.PENDING_LIFE <= facts.now
 
 
 def _write(

@@ -145,7 +145,7 @@ def objections(facts: Facts) -> tuple[Verdict, ...]:
 
 def may_mint(facts: Facts) -> bool:
     """Whether a generation that is due may be minted now."""
-    if facts.seen.namespace_terminating or not facts.seen.clock_trusted:
+    if facts.seen.namespace_terminating:
         return False
     end = facts.api_key.spec.expires_at
     if end is not None and end <= facts.now:
@@ -166,7 +166,7 @@ def verdict(facts: Facts, due: Due | None) -> Verdict:
         message = f"The Secret {facts.api_key.secret_name} holds the {gens.spoken(facts.current)}"
         return Verdict(ReadyReason.ACTIVE, message)
     refusal = facts.seen.refusal
-    if refusal is not None:
+    if refusal is not None and refusal.generation == facts.api_key.metadata.generation:
         return Verdict(
             ReadyReason.MINTING,
             f"The API server refuses the Secret {facts.api_key.secret_name}: {refusal.explanation}",

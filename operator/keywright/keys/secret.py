@@ -2,7 +2,7 @@
 
 `manifest` is the whole object, for a create (nothing live) or for a PUT over the live one; of what others
 put there it takes along data entries, labels, annotations, finalizers and owner references. Over a live
-Secret that is as it should be it returns just that, so drift is plain inequality (`drifted`), and
+Secret that is as it should be it returns just that, so drift is plain inequality, and
 repairing twice is repairing once.
 
 What is ours is written on the Secret itself (`keywright.dev/entries`): a name that left the spec can go,
@@ -175,26 +175,6 @@ def manifest(
         "type": SECRET_TYPE,
         "data": _over(present.data, listed.data, {name: _base64(text) for name, text in data.items()}),
     }
-
-
-def drifted(
-    api_key: ApiKey,
-    generation: Generation,
-    raw: RawKey,
-    *,
-    ends_at: datetime | None,
-    revision: int,
-    sealing: SealingKeys,
-    live: SecretView,
-) -> bool:
-    """Whether the live Secret differs from its `manifest` in anything (of one that is not replaceable: yes).
-
-    Raises ValueError as `manifest` does.
-    """
-    desired = manifest(
-        api_key, generation, raw, ends_at=ends_at, revision=revision, sealing=sealing, live=live
-    )
-    return SecretView.of(desired) != live
 
 
 def adoptable(view: SecretView, api_key: ApiKey, sealing: SealingKeys) -> Generation | None:

@@ -41,10 +41,11 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The API server said no to the Secret: why, and when it is worth another try."""
+    """The API server said no to the Secret: why, and when it is worth another try of the same spec."""
 
     explanation: str
     retry_at: datetime
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,13 @@ class Seen:
     Project and, of those, in its namespace. `held` are raw values of Pending generations that this process
     minted and may still reveal, `refused` those whose only reveal the API server refused. `revoked` are
     generations that a Revocation in force names, `recorded` those that have a record in the system
-    namespace, where `records_possible` is False once that is going away.
+    namespace, where `records_possible` is False once that is going away. `sealing` is None, and
+    `reporting_possible` may be False, for an ApiKey that is being deleted.
     """
 
     api_key: ApiKey
     project: Project | None
-    sealing: SealingKeys
+    sealing: SealingKeys | None
     secret: SecretView | Absent | Unread = field(default_factory=Unread)
     project_readable: bool = True
     unreadable: str | None = None
@@ -77,5 +79,6 @@ class Seen:
     revoked_whole: RevocationReason | None = None
     recorded: frozenset[str] = frozenset()
     records_possible: bool = True
+    reporting_possible: bool = True
     foreign_digests: frozenset[str] = frozenset()
     clock_trusted: bool = True

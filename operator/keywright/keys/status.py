@@ -44,8 +44,9 @@ def compose(facts: Facts) -> ApiKeyStatus:
 
 
 def _goes_on(facts: Facts, reason: ReadyReason) -> bool:
-    active = facts.current is not None and facts.current.state is GenerationState.ACTIVE
-    return active and reason not in {ReadyReason.REVOKED, ReadyReason.EXPIRED}
+    """Whether the current generation is one that a schedule may replace; one that expired still is."""
+    states = {GenerationState.ACTIVE, GenerationState.EXPIRED}
+    return facts.current is not None and facts.current.state in states and reason is not ReadyReason.REVOKED
 
 
 def _effective(facts: Facts) -> Effective | None:

@@ -64,6 +64,7 @@ class Recorder:
         self._instance = f"{socket.gethostname()}/{os.getpid()}"[:128]
         self._queue: asyncio.Queue[Object] = asyncio.Queue(maxsize=WAITING)
         self._sent: dict[tuple[str, str, str], float] = {}
+        self._many = WAITING
 
     def emit(
         self,
@@ -121,8 +122,9 @@ class Recorder:
 
     def _is_new(self, uid: str, reason: EventReason, note: str) -> bool:
         now = time.monotonic()
-        if len(self._sent) > WAITING:
+        if len(self._sent) > self._many:
             self._sent = {sent: at for sent, at in self._sent.items() if now - at < REPEAT_AFTER}
+            self._many = max(WAITING, 2 * len(self._sent))  # so that a burst is not swept at each Event
         identity = (uid, reason.value, note)
         last = self._sent.get(identity)
         if last is not None and now - last < REPEAT_AFTER:

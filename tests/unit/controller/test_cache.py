@@ -96,8 +96,12 @@ def test_what_mentions_a_text_is_found(cache: Cache) -> None:
 
 
 def test_a_summary_says_what_counting_needs() -> None:
-    conditions = [{"type": "Rotating", "status": "True"}, {"type": "Ready", "status": "True"}]
-    obj = api_key(conditions=conditions, keys=[{"state": "Active"}, {"state": "Retiring"}], revision=4)
+    conditions = [
+        {"type": "Rotating", "status": "True", "reason": "Overlap"},
+        {"type": "Ready", "status": "True", "reason": "Active"},
+    ]
+    generations = [{"id": "k2", "state": "Active"}, {"id": "k1", "state": "Retiring"}]
+    obj = api_key(conditions=conditions, keys=generations, revision=4)
     obj["metadata"] |= {
         "creationTimestamp": "2026-01-01T00:00:00Z",
         "deletionTimestamp": "2026-01-02T00:00:00Z",
@@ -112,6 +116,8 @@ def test_a_summary_says_what_counting_needs() -> None:
         retiring=True,
         deleting=True,
         revision=4,
+        reason="Active",
+        key_ids=("k2", "k1"),
     )
     assert expected == summarise(obj)
 

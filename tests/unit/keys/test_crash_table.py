@@ -477,3 +477,69 @@ def test_the_finalizer_is_put_back_when_it_was_stripped() -> None:
     writes = Operator(store, number=1).run()
 
     assert [AddFinalizer()] == writes
+
+
+def test_a_value_that_is_revealed_after_its_forerunner_expired_is_alive() -> None:
+    store = new_store({"expiresAfter": "10m", "rotation": {"beforeExpiry": "3m"}})
+    operator = minted(store)
+    store.now += seconds(601)
+    operator.run_until(publishes)
+    late = operator.step(Fate.DELAYED)
+    assert late is not None
+    store.edit({"suspend": True})
+    operator.run()
+    assert "Expired" == store.ready()
+
+    store.commit(late, late=True)
+    operator.run()
+
+    assert "Active" == store.keys[0]["state"]
+    assert store.keys[0]["digest"] == digest(store.value())
+
+
+def test_a_value_whose_time_is_over_when_it_is_found_says_its_own_end() -> None:
+    store = new_store({"expiresAfter": "30s", "rotation": {"schedule": "*/10 * * * *"}})
+    minted(store)
+    store.now += seconds(600)
+    operator = Operator(store, number=1)
+    operator.run_until(reveals)
+    store.now += seconds(200)
+
+    Operator(store, number=2).run()
+
+    assert ["Expired", "Expired"] == store.states()
+    assert store.keys[0]["expiresAt"] == store.status["expiresAt"]
+    assert ("Expired", 2) == (store.ready(), store.status["revision"])
+
+
+def test_a_reveal_that_might_land_after_its_generation_was_dropped_is_not_sent() -> None:
+    store = converged()
+    store.now += seconds(3600)
+    operator = Operator(store, number=1)
+    operator.run_until(publishes)
+    operator.step(Fate.LOST)
+    (pending, _) = store.keys
+    store.now += seconds(100)
+
+    writes = operator.run()
+
+    assert [True, True, True] == [publishes(writes[0]), reveals(writes[1]), activates(writes[2])]
+    assert pending["id"] not in {generation["id"] for generation in store.keys}
+
+
+def test_a_held_value_that_was_overtaken_is_not_revealed_for_another_cause() -> None:
+    store = new_store(SPEC)
+    first, second = Operator(store), Operator(store, number=1)
+    first.run_until(publishes)
+    late = first.step(Fate.DELAYED)
+    assert late is not None
+    second.run_until(publishes)
+    store.commit(late, late=True)
+    second.run()
+    assert ["Pending", "Active"] == store.states()
+    store.annotate("keywright.dev/rotate", "a")
+
+    second.run()
+
+    assert 2 == store.status["revision"]
+    assert ("Requested", ["a"]) == (store.keys[0]["cause"], store.status["handledTokens"])

@@ -56,30 +56,6 @@ def test_what_rests_until_a_time_rests_at_every_moment_before_it(
         assert plan(seen, moment, operator.mint).action is None or moment >= due, moment
 
 
-@settings(max_examples=12, deadline=None)
-@given(spec=st.sampled_from(SPECS), hours=st.floats(0.1, 0.4))
-def test_waking_at_the_named_times_only_does_what_waking_all_the_time_does(
-    spec: dict[str, Any], hours: float
-) -> None:
-    lazy, busy = new_store(spec), new_store(spec)
-    sleeper, waker = Operator(lazy, step_time=timedelta()), Operator(busy, step_time=timedelta())
-    end = lazy.now + timedelta(hours=hours)
-    sleeper.run()
-    while sleeper.plan.due is not None and sleeper.plan.due <= end:
-        assert sleeper.plan.due > lazy.now
-        lazy.now = sleeper.plan.due
-        sleeper.run()
-    waker.run()
-    while busy.now < end:
-        busy.now = min(end, busy.now + timedelta(milliseconds=7500))
-        waker.run()
-
-    assert (lazy.ready(), lazy.status["revision"] if lazy.states() else 0) == (
-        busy.ready(),
-        busy.status["revision"] if busy.states() else 0,
-    )
-
-
 def test_ready_turns_at_the_very_time() -> None:
     store = new_store({"expiresAt": "2026-11-23T12:05:00Z"})
     operator = Operator(store)

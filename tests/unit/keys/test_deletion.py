@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from keywright.api.revocation import RevocationReason
 from keywright.keys.actions import CreateRecord
 from keywright.keys.deletion import next_step
 from keywright.keys.facts import derive
+from keywright.keys.plan import plan
 from world import Fate, Operator, Store, foreign_secret, new_store, seconds
 
 
@@ -134,11 +136,25 @@ def test_it_says_that_it_is_deleting() -> None:
     assert "True" == store.condition("Reconciling")["status"]
 
 
-def test_without_our_finalizer_there_is_nothing_to_do() -> None:
+def test_without_our_finalizer_the_records_are_written_all_the_same_and_nothing_else() -> None:
     store, operator = rotated()
+    ids = [generation["id"] for generation in store.keys]
     store.delete()
     assert store.api_key is not None
     store.api_key["metadata"]["finalizers"] = ["somebody.else/waits"]
     store.touch()
 
-    assert [] == operator.run()
+    written = operator.run()
+
+    assert all(isinstance(action, CreateRecord) for action in written)
+    assert ids == [action.key_id for action in written if isinstance(action, CreateRecord)]
+
+
+def test_with_a_wrong_clock_even_what_seems_to_have_ended_has_a_record() -> None:
+    store, operator = rotated()
+    store.delete()
+    seen = replace(operator.look(), clock_trusted=False)
+
+    step = plan(seen, store.now + timedelta(days=1000), operator.mint)
+
+    assert isinstance(step.action, CreateRecord)

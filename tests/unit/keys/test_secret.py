@@ -14,7 +14,7 @@ from keywright.api.apikey import ApiKey, Cause, Generation, GenerationState
 from keywright.api.project import KeyType
 from keywright.keys.raw import RawKey, digest_of, mint
 from keywright.keys.seal import SealingKeys, seal_holds
-from keywright.keys.secret import SECRET_TYPE, SecretView, adoptable, drifted, manifest
+from keywright.keys.secret import SECRET_TYPE, SecretView, adoptable, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,14 +77,20 @@ def desired(
 
 
 def is_drifted(live: dict[str, Any], key: ApiKey | None = None, *, sealing: SealingKeys = SEALING) -> bool:
-    return drifted(
-        key or api_key(),
-        generation(),
-        RAW,
-        ends_at=ENDS_AT,
-        revision=3,
-        sealing=sealing,
-        live=SecretView.of(live),
+    view = SecretView.of(live)
+    return (
+        SecretView.of(
+            manifest(
+                key or api_key(),
+                generation(),
+                RAW,
+                ends_at=ENDS_AT,
+                revision=3,
+                sealing=sealing,
+                live=view,
+            )
+        )
+        != view
     )
 
 
