@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from keywright.api.apikey import ApiKeyStatus
-from keywright.keys.actions import DeleteSecret, WriteSecret, WriteStatus
+from keywright.keys.actions import DeleteSecret, RemoveFinalizer, WriteSecret, WriteStatus
 from world import SECRET_TYPE, UID, digest, value_of
 
 if TYPE_CHECKING:
@@ -223,6 +223,8 @@ class Ledger:
             self._secret(change, action)
         elif isinstance(action, DeleteSecret):
             self._secret_gone(change)
+        elif isinstance(action, RemoveFinalizer) and change.api_key is None:
+            self._api_key_gone(change)
         self.observe()
 
     # The status.
@@ -314,7 +316,8 @@ class Ledger:
         revoked = current["id"] in store.revoked or current["id"] in store.records
         if cause == "Revoked":
             # Or one that was revealed and revoked before its activation, of which nothing else is left.
-            revoked = revoked or any(g["state"] == "Pending" and g["id"] in store.revoked for g in keys)
+            newer = keys[: keys.index(current)]
+            revoked = revoked or any(g["state"] == "Revoked" or g["id"] in store.revoked for g in newer)
             require(revoked or current["state"] == "Revoked", "I19 Revoked", current)
         elif cause == "SecretLost":
             require(self.losable, "I19 SecretLost", current)
@@ -327,7 +330,8 @@ class Ledger:
         else:
             shown = next((c["reason"] for c in old["conditions"] if c["type"] == "Ready"), "")
             ended = self.moved_on and "Expired" in {current["state"], shown}
-            require(ended or policy.rotation_possible(current, planned), "I19 Scheduled", current, planned)
+            possible = policy.rotation_possible(current, planned)
+            require(ended or possible, "I19 Scheduled", current, planned, store.spec, policy.project)
         if generation.get("regenerate"):
             waiting = any(g.get("regenerate") for g in keys if g["state"] == "Pending")
             assert store.api_key is not None
@@ -502,7 +506,10 @@ class Ledger:
             require(new == old, "I16 a mend changed the value", action)
         else:
             require(generation["id"] == action.reveals, "reveal", action)
-            require(generation["state"] == "Pending", "I5 revealed what is not Pending", generation)
+            # Active: it was activated meanwhile, and this write only undoes a change by hand.
+            revoked = generation["state"] == "Revoked" and generation["id"] in self.store.revoked
+            alive = generation["state"] in {"Pending", "Active"}
+            require(alive or revoked, "I5 revealed what has ended", generation)
         replaced = keys.get(old or "")
         if replaced is not None and new != old and not self.tampered:
             lost = replaced["state"] == "Pending" and replaced["id"] not in self.store.revoked
@@ -521,11 +528,15 @@ class Ledger:
         deleting = change.api_key is not None and "deletionTimestamp" in change.api_key["metadata"]
         stuck = before.get("immutable") or before["type"] != SECRET_TYPE
         require(deleting or stuck, "I4 the Secret was deleted", before)
-        if deleting:
-            for generation in self.store.keys:
-                if self.policy.valid(generation, change.request.sent_at):
-                    known = generation["id"] in self.store.records or generation["id"] in self.store.revoked
-                    require(known or self.store.revoked_whole, "I7 deleted without record", generation)
+
+    def _api_key_gone(self, change: Change) -> None:
+        assert change.api_key_before is not None
+        policy = Policy(change.api_key_before["spec"], self.last_project)
+        for generation in change.api_key_before.get("status", {}).get("keys", []):
+            if policy.valid(generation, change.request.sent_at):
+                known = generation["id"] in self.store.records or generation["id"] in self.store.revoked
+                require(known or self.store.revoked_whole, "I7 gone without record", generation)
+        require(change.secret is None or not owned(change.secret) or self.tampered, "I3 the Secret stays")
 
     # Every state.
 

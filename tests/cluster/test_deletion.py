@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +12,11 @@ from harness.team import REGENERATE, ROTATE, condition, generations, ready
 from harness.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from harness.api import Api, Object
     from harness.history import History
+    from harness.kubectl import Kubectl
     from harness.operator import Operator
     from harness.team import Team
 
@@ -147,3 +150,36 @@ def test_without_its_project_an_api_key_can_still_be_deleted(admin: Api, team: T
     team.delete()
     team.until_gone()
     assert admin.find("Secret", "checkout", team.namespace) is None
+
+
+def test_with_sealing_keys_that_cannot_be_read_an_api_key_can_still_be_deleted(
+    admin: Api, operator: Operator, team: Team, kubectl_as_admin: Kubectl, system_namespace: str
+) -> None:
+    key_id = team.minted()["status"]["currentKeyID"]
+    operator.kill()
+    with _spoilt(admin, "keywright-sealing", system_namespace):
+        operator.start().until_ready()
+        until(
+            lambda: [line for line in operator.lines() if line.get("event") == "reconcile failed"],
+            bool,
+            what="an operator that cannot read them says so",
+        )
+        command = ("delete", "apikey", "checkout", "-n", team.namespace, "--wait", "--timeout=20s")
+        assert "deleted" in kubectl_as_admin(*command)
+        assert admin.find("Secret", "checkout", team.namespace) is None
+        assert admin.get("Revocation", f"k-{key_id}", system_namespace)["spec"]["reason"] == "Deleted"
+        operator.kill()
+    operator.start().until_ready()
+    team.minted()
+
+
+@contextmanager
+def _spoilt(admin: Api, name: str, namespace: str) -> Iterator[None]:
+    """Replace the data of a Secret by what makes no sense, for a while."""
+    kept = admin.get("Secret", name, namespace)["data"]
+    spoilt = dict.fromkeys(kept, base64.b64encode(b"no key").decode())
+    admin.patch("Secret", name, namespace, {"data": spoilt})
+    try:
+        yield
+    finally:
+        admin.patch("Secret", name, namespace, {"data": kept})

@@ -165,6 +165,43 @@ def test_a_default_key_that_is_no_longer_wanted_is_deleted_and_so_revoked(
     assert anew["status"]["currentKeyID"] != key["status"]["currentKeyID"]
 
 
+def test_a_default_key_that_was_replaced_while_nobody_looked_is_a_new_one(
+    admin: Api, operator: Operator, namespace: str, system_namespace: str
+) -> None:
+    admin.create(manifests.project(namespace, defaultKey={"secretName": "first"}))
+    key = until_reason(admin, "Active", "payments-default", namespace)
+    operator.kill()
+    edit(admin, namespace, defaultKey=None)
+    edit(admin, namespace, defaultKey={"secretName": "second"})
+    operator.start().until_ready()
+    anew = until(
+        lambda: admin.find("ApiKey", "payments-default", namespace),
+        lambda seen: seen and seen["metadata"]["uid"] != key["metadata"]["uid"] and reason(seen) == "Active",
+    )
+    assert anew
+    assert anew["status"]["secretName"] == "second"
+    assert anew["status"]["currentKeyID"] != key["status"]["currentKeyID"]
+    assert admin.find("Secret", "first", namespace) is None
+    assert admin.find("Secret", "second", namespace)
+    record = admin.get("Revocation", f"k-{key['status']['currentKeyID']}", system_namespace)
+    assert record["spec"]["reason"] == "Deleted"
+
+
+def test_writing_out_or_leaving_out_the_name_of_its_secret_replaces_no_default_key(
+    admin: Api, operator: Operator, namespace: str
+) -> None:
+    admin.create(manifests.project(namespace, defaultKey={}))
+    key = until_reason(admin, "Active", "payments-default", namespace)
+    for name, scope in (("payments-default", "data:read"), (None, "data:write")):
+        edit(admin, namespace, defaultKey={"secretName": name, "scopes": [scope]})
+        edited = until(
+            lambda: admin.get("ApiKey", "payments-default", namespace),
+            lambda seen, scope=scope: seen["status"]["effective"].get("scopes") == [scope],  # type: ignore[misc]
+        )
+        assert edited["metadata"]["uid"] == key["metadata"]["uid"]
+        assert edited["status"]["currentKeyID"] == key["status"]["currentKeyID"]
+
+
 def test_a_default_key_that_someone_deletes_comes_back_as_a_new_one(
     admin: Api, operator: Operator, namespace: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,15 +126,23 @@ def test_a_new_api_key_of_the_name_is_a_new_one_unless_the_first_record_still_st
 
 
 def test_from_another_namespace_it_revokes_nothing_and_says_where_it_should_stand(
-    team: Team, make_team: Callable[[], Team]
+    team: Team, make_team: Callable[[], Team], system_namespace: str
 ) -> None:
-    key_id = team.minted()["status"]["currentKeyID"]
-    stranger = make_team()
+    platform, stranger = make_team(), make_team()
+    platform.project("secretive", allowedNamespaces={"from": "All"})
+    team.create(projectRef={"name": "secretive", "namespace": platform.namespace})
+    key_id = team.until_ready()["status"]["currentKeyID"]
     stranger.revoke("by-id", keyID=key_id)
     stranger.revoke("by-name", apiKeyRef={"name": "checkout", "namespace": team.namespace})
     for name in ("by-id", "by-name"):
         revocation = stranger.revocation(name, "NotAuthorized")
-        assert team.namespace in condition(revocation, "Ready")["message"]
+        message = condition(revocation, "Ready")["message"]
+        assert stranger.namespace in message
+        assert system_namespace in message, "the message names a remedy"
+        # Whose key it is, is none of a stranger's business: the Project's name and namespace above all.
+        told = json.dumps({**revocation["status"], "message": message})
+        for private in ("checkout", "secretive", platform.namespace, team.namespace):
+            assert private not in told, private
     key = team.looked_at()
     assert (ready(key), key["status"]["currentKeyID"], key["status"]["revision"]) == ("Active", key_id, 1)
 

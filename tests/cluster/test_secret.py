@@ -163,7 +163,18 @@ def test_entries_are_brought_in_place_around_the_value(team: Team) -> None:
     assert value_in(secret, "c") == key["status"]["currentKeyID"]
     assert secret["metadata"]["labels"]["tier"] == "silver"
     assert "x" not in secret["metadata"]["labels"]
-    assert team.until_event("SecretRestored")
+
+
+def test_entries_changed_by_hand_are_restored_and_an_event_says_so(team: Team, operator: Operator) -> None:
+    team.minted(secret={"data": {"a": "1"}})
+    value = team.value()
+    _write(team, {"a": "by hand"})
+    operator.stop()
+    operator.start().until_ready()  # a new process looks at every Secret
+    secret = until(team.secret, lambda secret: value_in(secret, "a") == "1")
+    assert value_in(secret) == value
+    assert team.until_event("SecretRestored")["type"] == "Normal"
+    assert team.until_ready()["status"]["revision"] == 1
 
 
 def test_a_secret_of_another_type_is_replaced_by_a_new_one_with_a_new_key(admin: Api, team: Team) -> None:

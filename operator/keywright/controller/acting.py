@@ -157,6 +157,7 @@ class Acting:
                 return False
             memory.sent.update({action.reveals} if action.reveals else ())
             raise
+        memory.accepted()
         looked.secret = SecretView.of(answer)
         return True
 

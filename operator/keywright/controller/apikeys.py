@@ -95,11 +95,16 @@ class ApiKeys:
         return 0.0 if memory.observed > max(memory.written, memory.settled) else due
 
     async def _pass(self, name: str, memory: Memory) -> float | None:
-        looked = Looked()
+        looked, known = Looked(), 0
         for _ in range(MAX_STEPS):
             obj = self._cache.get("apikey", name)
             if obj is None or self._memories.get(obj["metadata"]["uid"]) is not memory:
                 return None  # gone, or another one of that name: it has an event of its own
+            version = int(obj["metadata"]["resourceVersion"])
+            if version not in {known, memory.written}:
+                # Somebody else's write: what the Secret was before it tells nothing of what is published now.
+                looked.secret = Unread()
+            known = version
             seen = await self._sight.see(obj, memory, looked)
             now = self._clock()
             step = plan(seen, now, mint)

@@ -62,10 +62,14 @@ class Memory:
         self.refusals += 1
         self.refusal = Refusal(explanation, now + wait, generation)
 
+    def accepted(self) -> None:
+        """Note that the API server took the Secret."""
+        self.refusal, self.refusals = None, 0
+
     def revealed(self, key_id: str) -> None:
         """Let go of a value that now stands in its Secret."""
         self.held.pop(key_id, None)
-        self.refusal, self.refusals = None, 0
+        self.accepted()
 
     def forget_settled(self, api_key: ApiKey) -> None:
         """Let go of values whose generation is in status no more."""

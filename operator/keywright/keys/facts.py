@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from keywright.api.apikey import ApiKey, ApiKeyStatus
     from keywright.keys.seal import SealingKeys
-    from keywright.keys.seen import Seen
+    from keywright.keys.seen import Refusal, Seen
 
 CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
 
@@ -106,12 +106,21 @@ class Facts:
     @property
     def refused_lately(self) -> bool:
         """Whether the API server refused the Secret of this very spec and it is too early to try again."""
+        refusal = self._refusal
+        return refusal is not None and self.now < refusal.retry_at
+
+    @property
+    def refused_before(self) -> bool:
+        """Whether the API server refused the Secret of this very spec and it is time to try again."""
+        refusal = self._refusal
+        return refusal is not None and self.now >= refusal.retry_at
+
+    @property
+    def _refusal(self) -> Refusal | None:
         refusal = self.seen.refusal
-        return (
-            refusal is not None
-            and refusal.generation == self.api_key.metadata.generation
-            and self.now < refusal.retry_at
-        )
+        if refusal is None or refusal.generation != self.api_key.metadata.generation:
+            return None
+        return refusal
 
     @property
     def owned_secret(self) -> SecretView | None:

@@ -124,7 +124,7 @@ def _look(facts: Facts) -> Plan | None:
         and facts.now < verified.at + RECHECK
         and verified.fingerprint == fingerprint(facts)
     )
-    quiet = not facts.pending and due(facts) is None
+    quiet = not facts.pending and due(facts) is None and not facts.refused_before
     return None if fresh and quiet else Plan(ReadSecret())
 
 

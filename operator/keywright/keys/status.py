@@ -44,9 +44,13 @@ def compose(facts: Facts) -> ApiKeyStatus:
 
 
 def _goes_on(facts: Facts, reason: ReadyReason) -> bool:
-    """Whether the current generation is one that a schedule may replace; one that expired still is."""
+    """Whether a schedule may replace the current generation; one that expired may be replaced as well.
+
+    Without a Project `effective` stands still, and a time beside it would be that of another schedule.
+    """
     states = {GenerationState.ACTIVE, GenerationState.EXPIRED}
-    return facts.current is not None and facts.current.state in states and reason is not ReadyReason.REVOKED
+    replaceable = facts.current is not None and facts.current.state in states
+    return replaceable and facts.seen.project is not None and reason is not ReadyReason.REVOKED
 
 
 def _effective(facts: Facts) -> Effective | None:

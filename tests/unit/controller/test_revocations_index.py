@@ -1,0 +1,209 @@
+"""Which ApiKey a Revocation means: by what the status names, by nothing that merely mentions it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from keywright.api.apikey import ApiKey
+from keywright.api.revocation import RevocationReason
+from keywright.controller.cache import Cache
+from keywright.controller.revocations import Revocations
+from keywright.kube import paths
+from keywright.kube.errors import ApiError
+from tiny_api import Object, TinyApi, refusal
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+FIRST, SECOND = "a" * 16, "b" * 16
+MANAGED = {"app.kubernetes.io/managed-by": "keywright"}
+
+
+class Index:
+    """Revocations, with what they know and what they wake."""
+
+    def __init__(self) -> None:
+        self.api, self.cache = TinyApi(), Cache()
+        self.woken: list[tuple[str, bool]] = []
+        self.revocations = Revocations(
+            self.api,  # type: ignore[arg-type]
+            self.cache,
+            system_namespace="system",
+            wake=lambda key, *, urgent=False: self.woken.append((key, urgent)),
+            clock=lambda: NOW,
+        )
+
+    def api_key(self, name: str, *ids: str, version: int = 1, **spec: Any) -> ApiKey:
+        """Have an ApiKey known whose status names these generations."""
+        keys = [generation(key_id) for key_id in ids]
+        obj = {
+            "metadata": {
+                "name": name,
+                "namespace": "shop",
+                "uid": f"uid-of-{name}",
+                "resourceVersion": str(version),
+                "generation": 1,
+            },
+            "spec": {"projectRef": {"name": "secretive", "namespace": "platform"}, **spec},
+            "status": {"keys": keys},
+        }
+        self.cache.put("apikey", obj)
+        return ApiKey.model_validate(obj)
+
+    def revocation(self, name: str, namespace: str = "shop", **spec: Any) -> Object:
+        """Have a Revocation observed."""
+        obj = self.api.put(
+            paths.revocation(namespace, name),
+            {
+                "metadata": {
+                    "name": name,
+                    "namespace": namespace,
+                    "uid": f"uid-of-{name}",
+                    "generation": 1,
+                    "creationTimestamp": "2026-11-23T12:00:00Z",
+                },
+                "spec": spec,
+            },
+        )
+        self.cache.put("revocation", obj)
+        self.revocations.observe("ADDED", obj)
+        return obj
+
+    async def status(self, name: str, namespace: str = "shop") -> Object:
+        """Return what a Revocation's status says after a pass."""
+        await self.revocations.reconcile(f"{namespace}/{name}")
+        status: Object = self.api.objects[paths.revocation(namespace, name)]["status"]
+        return status
+
+
+def generation(key_id: str) -> Object:
+    return {
+        "id": key_id,
+        "revision": 1,
+        "digest": "sha256:" + "0" * 64,
+        "hint": f"kw_prod_{key_id}",
+        "state": "Active",
+        "cause": "First",
+        "createdAt": "2026-11-23T12:00:00Z",
+    }
+
+
+@pytest.fixture
+def index() -> Index:
+    return Index()
+
+
+async def test_the_holder_of_a_generation_is_woken_urgently_and_found(index: Index) -> None:
+    key = index.api_key("checkout", SECOND, FIRST)
+    index.revocation("leaked", keyID=FIRST, reason="KeyCompromise")
+
+    assert [("apikey:shop/checkout", True)] == index.woken
+    assert {FIRST: RevocationReason.KEY_COMPROMISE} == index.revocations.of_generations(key, [FIRST, SECOND])
+    status = await index.status("leaked")
+    assert ("InForce", "shop/checkout") == (status["conditions"][0]["reason"], status["apiKey"])
+    assert index.api.objects[paths.revocation("system", f"k-{FIRST}")]["spec"]["keyID"] == FIRST
+
+
+async def test_who_only_mentions_the_id_of_a_key_is_not_meant(index: Index) -> None:
+    index.api_key("gossip", description=f'"id":"{FIRST}"', displayName=FIRST)
+    index.revocation("leaked", keyID=FIRST)
+
+    assert [] == index.woken
+    assert "KeyNotFound" == (await index.status("leaked"))["conditions"][0]["reason"]
+
+
+async def test_a_generation_that_left_the_status_is_known_no_more(index: Index) -> None:
+    index.api_key("checkout", FIRST)
+    index.api_key("checkout", SECOND, version=2)
+    assert [] == index.cache.holders_of(FIRST)
+    assert ["shop/checkout"] == index.cache.holders_of(SECOND)
+    index.cache.remove("apikey", "shop/checkout")
+    assert [] == index.cache.holders_of(SECOND)
+
+
+def test_two_that_claim_a_generation_are_both_woken(index: Index) -> None:
+    index.api_key("checkout", FIRST)
+    index.api_key("forged", FIRST)
+    index.revocation("leaked", keyID=FIRST)
+    assert {("apikey:shop/checkout", True), ("apikey:shop/forged", True)} == set(index.woken)
+
+
+def test_a_record_of_ours_wakes_whom_its_annotation_names(index: Index) -> None:
+    name = f"k-{FIRST}"
+    obj = {
+        "metadata": {
+            "name": name,
+            "namespace": "system",
+            "uid": "u",
+            "resourceVersion": "1",
+            "labels": MANAGED,
+            "annotations": {"keywright.dev/api-key": "shop/checkout"},
+        },
+        "spec": {"keyID": FIRST},
+    }
+    index.revocations.observe("ADDED", obj)
+    assert [("apikey:shop/checkout", True)] == index.woken
+    assert {FIRST} == index.revocations.recorded([FIRST, SECOND])
+
+
+def test_one_that_is_deleted_acts_no_more_and_the_others_of_that_target_do(index: Index) -> None:
+    key = index.api_key("checkout", FIRST)
+    one = index.revocation("one", keyID=FIRST, reason="PolicyViolation")
+    two = index.revocation("two", keyID=FIRST)
+    index.revocations.observe("DELETED", two)
+    assert {FIRST: RevocationReason.POLICY_VIOLATION} == index.revocations.of_generations(key, [FIRST])
+    index.revocations.observe("DELETED", one)
+    assert {} == index.revocations.of_generations(key, [FIRST])
+
+
+def test_an_api_key_that_appears_wakes_what_was_waiting_for_it(index: Index) -> None:
+    index.revocation("early", keyID=FIRST)
+    index.revocation("other", keyID=SECOND)
+    index.api_key("checkout", FIRST)
+    known = index.cache.get("apikey", "shop/checkout")
+    assert known is not None
+    index.revocations.appeared(known)
+    assert [("revocation:shop/early", False)] == index.woken
+
+
+@pytest.mark.parametrize("spec", [{"keyID": FIRST}, {"apiKeyRef": {"name": "checkout", "namespace": "shop"}}])
+async def test_a_stranger_is_told_nothing_about_whose_key_it_is(index: Index, spec: Object) -> None:
+    key = index.api_key("checkout", FIRST)
+    index.revocation("nosy", "elsewhere", **spec)
+
+    status = await index.status("nosy", "elsewhere")
+
+    (ready,) = status["conditions"]
+    assert "NotAuthorized" == ready["reason"]
+    assert all(word in ready["message"] for word in ("elsewhere", "system"))
+    told = str({name: said for name, said in status.items() if name != "conditions"}) + ready["message"]
+    assert not [
+        word for word in ("checkout", "shop", "secretive", "platform", key.metadata.uid) if word in told
+    ]
+    assert {} == index.revocations.of_generations(key, [FIRST])
+    assert index.revocations.of_whole(key) is None
+
+
+async def test_after_a_conflict_it_knows_what_is_there_now(index: Index) -> None:
+    index.api_key("checkout", FIRST)
+    index.revocation("leaked", keyID=FIRST)
+    path = paths.revocation("shop", "leaked")
+    index.api.put(path, index.api.objects[path])  # a write that no watch tells of
+
+    with pytest.raises(ApiError, match="409"):
+        await index.status("leaked")
+
+    assert "InForce" == (await index.status("leaked"))["conditions"][0]["reason"]
+
+
+async def test_a_copy_that_is_there_already_is_success(index: Index) -> None:
+    index.api_key("checkout", FIRST)
+    index.revocation("leaked", keyID=FIRST)
+
+    def taken(verb: str, path: str) -> None:
+        if verb == "create":
+            raise refusal(verb, path, 409)
+
+    index.api.before = taken
+    assert "InForce" == (await index.status("leaked"))["conditions"][0]["reason"]
