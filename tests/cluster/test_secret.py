@@ -49,7 +49,9 @@ def test_another_api_keys_secret_is_foreign_too(team: Team) -> None:
     team.minted("first", secret={"name": "shared"})
     before = team.secret("shared")
     team.create("second", secret={"name": "shared"})
-    team.until_ready("second", reason="SecretConflict")
+    message = condition(team.until_ready("second", reason="SecretConflict"), "Ready")["message"]
+    assert "belongs to the ApiKey first" in message
+    assert "delete that Secret" not in message, "somebody uses it"
     assert team.secret("shared") == before
     assert ready(team.looked_at("first")) == "Active"
 

@@ -47,6 +47,7 @@ class Api:
     """Requests to the API server of a kubeconfig; every answer is a dict, every refusal an error."""
 
     def __init__(self, kubeconfig: Path) -> None:
+        self._kubeconfig = kubeconfig
         configuration = Configuration()
         load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
         self.server: str = configuration.host
@@ -57,6 +58,10 @@ class Api:
             self.session.cert = (configuration.cert_file, configuration.key_file)
         if token := configuration.api_key.get("BearerToken"):
             self.session.headers["Authorization"] = token
+
+    def another(self) -> Api:
+        """Return one with connections of its own, for another thread."""
+        return Api(self._kubeconfig)
 
     def request(self, method: str, path: str, body: Object | None = None, **extra: Any) -> Object:
         """Send one request; raise RefusedError for 4xx and 5xx."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,7 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.api import Api
+    from harness.api import Api, Object
 
 WINDOW = 12
 """So many characters of a secret part together are a leak, even without the rest."""
@@ -28,19 +29,24 @@ class _Form(NamedTuple):
     step: int
 
 
+_SPEAKING = ("ApiKey", "Project", "Revocation", "Event")
+
 _PLAIN = _Form(7, WINDOW - 6)
 _BASE64 = _Form(8, 9)
 _HEX = _Form(16, 64)
 
 
 class Leaks:
-    """Watches the Secrets of a cluster from the side and remembers their values."""
+    """Watches a cluster from the side: remembers the values in Secrets, and whatever is said elsewhere."""
 
     def __init__(self, api: Api) -> None:
         self.values: set[str] = set()
+        self.told: dict[str, list[str]] = {kind: [] for kind in ("Secret", *_SPEAKING)}
+        """Every version of every object as JSON with its managedFields; of Secrets the metadata."""
         self._api = api
         self._ended = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
+        for kind in self.told:
+            threading.Thread(target=self._watch, args=(kind,), daemon=True).start()
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -50,18 +56,25 @@ class Leaks:
         """Return the ids of the keys of which a text holds the value, in plain, hex or base64, or a part."""
         return found(self.values, text)
 
-    def _watch(self) -> None:
+    def _watch(self, kind: str) -> None:
+        query = {"fieldSelector": "type=keywright.dev/api-key"} if kind == "Secret" else {}
         while not self._ended.is_set():
             try:
-                for event in self._api.watch("Secret", fieldSelector="type=keywright.dev/api-key"):
-                    for encoded in (event["object"].get("data") or {}).values():
-                        text = base64.b64decode(encoded).decode(errors="replace")
-                        if len(text) > 66 and "\n" not in text and text.count("_") >= 3:
-                            self.values.add(text)
+                for event in self._api.another().watch(kind, **query):
+                    obj = event["object"]
+                    if kind == "Secret":
+                        self._harvest(obj)
+                    self.told[kind].append(json.dumps(obj["metadata"] if kind == "Secret" else obj))
                     if self._ended.is_set():
                         return
             except (requests.RequestException, KeyError):
                 self._ended.wait(0.5)
+
+    def _harvest(self, secret: Object) -> None:
+        for encoded in (secret.get("data") or {}).values():
+            text = base64.b64decode(encoded).decode(errors="replace")
+            if len(text) > 66 and "\n" not in text and text.count("_") >= 3:
+                self.values.add(text)
 
 
 def found(values: set[str], text: str) -> set[str]:

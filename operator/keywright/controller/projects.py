@@ -148,12 +148,13 @@ class Projects:
             path = paths.api_key(project.metadata.namespace, name_of(project))
             answer = await self._client.get(path)
         else:
-            log.info("created the default key", project=_name(project), api_key=name_of(project))
+            log.info("Created the default key", project=_name(project), api_key=name_of(project))
         self._cache.put("apikey", answer)
 
     async def _delete_default_key(self, path: str, existing: ApiKey) -> None:
         try:
             await self._client.delete(path, uid=existing.metadata.uid)
+            log.info("Deleted the default key", api_key=existing.name)
         except ApiError as error:
             if error.status not in {_NOT_FOUND, _CONFLICT}:
                 raise
@@ -164,6 +165,7 @@ class Projects:
             f"spec.defaultKey: the ApiKey {name_of(project)} exists and is not this Project's: "
             "delete it, or remove defaultKey"
         )
+        log.warning(note, event_reason=EventReason.DEFAULT_KEY_CONFLICT.value, project=_name(project))
         self._recorder.emit(
             regarding=ObjectReference("Project", metadata.namespace, metadata.name, metadata.uid),
             reason=EventReason.DEFAULT_KEY_CONFLICT,

@@ -63,10 +63,6 @@ class Queue:
         if entry is None or urgent or not self._backing_off(key, entry):
             self._make_ready(key, urgent=urgent)
 
-    def add_at(self, key: str, when: float) -> None:
-        """Have a name looked at, at a time of the loop's monotonic clock, unless it is due earlier."""
-        self._agenda.put(key, when)
-
     def forget(self, key: str) -> None:
         """Forget that a name failed; if it waits for that, it is due now."""
         entry = self._entries.get(key)

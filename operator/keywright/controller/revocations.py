@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keywright.revocation")
 
+_LOGGED = {
+    RevocationReadyReason.IN_FORCE: "Revocation is in force",
+    RevocationReadyReason.NOT_AUTHORIZED: "Revocation may not act from its namespace",
+    RevocationReadyReason.KEY_NOT_FOUND: "Revocation names nothing that is known",
+}
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
@@ -263,7 +268,12 @@ class Revocations:
             raise
         self._cache.put("revocation", answer)
         ready = status.conditions[0]
-        log.info("revocation", revocation=key_of(answer), reason=ready.reason, api_key=status.api_key)
+        known = {"key_id": revocation.spec.key_id, "api_key": status.api_key}
+        log.info(
+            _LOGGED[RevocationReadyReason(ready.reason)],
+            revocation=key_of(answer),
+            **{name: value for name, value in known.items() if value is not None},
+        )
 
 
 def _spoken(revocation: Revocation) -> str:

@@ -136,6 +136,12 @@ class Facts:
         return isinstance(self.seen.secret, SecretView) and self.owned_secret is None
 
     @property
+    def rival(self) -> str | None:
+        """The name of the ApiKey that the Secret belongs to, if it is another one's."""
+        secret = self.seen.secret
+        return secret.api_key_name if isinstance(secret, SecretView) and self.foreign_secret else None
+
+    @property
     def carried(self) -> Generation | None:
         """The generation whose value the owned Secret carries: the digest decides, labels are hints."""
         if self.owned_secret is None:

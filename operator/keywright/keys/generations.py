@@ -92,10 +92,10 @@ def newest_revealed(generations: Generations) -> Generation | None:
 
 
 def latch(generations: Generations, ids: Container[str], state: GenerationState) -> Generations:
-    """End those named, for good; an end that came before stays what it was."""
+    """End those named, for good and at once, whatever overlap they had; an end that came before stays."""
+    update = {"state": state, "retiring_since": None, "retires_at": None}
     return tuple(
-        g.model_copy(update={"state": state}) if g.id in ids and g.state not in ENDED else g
-        for g in generations
+        g.model_copy(update=update) if g.id in ids and g.state not in ENDED else g for g in generations
     )
 
 

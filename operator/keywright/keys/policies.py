@@ -12,6 +12,7 @@ from keywright.api.apikey import GenerationState, OnLoss
 from keywright.api.meta import format_time
 from keywright.api.reasons import ReadyReason
 from keywright.keys import generations as gens
+from keywright.keys.causes import next_rotation
 from keywright.keys.conditions import Verdict, ready_reason
 from keywright.keys.grants import Denial, Grant, admission, scope_denial, suspension, type_denial
 from keywright.keys.loss import lost
@@ -59,10 +60,14 @@ def _expired(facts: Facts) -> Verdict | None:
     current, end = facts.current, facts.current_expiry
     if current is None or end is None or facts.current_holds or current.state is GenerationState.REVOKED:
         return None
-    message = (
-        f"The {gens.spoken(current)} ended at {format_time(end)} and no rotation is due: "
-        "write spec.rotation, or ask for a new key with the annotation keywright.dev/rotate"
+    next_time = next_rotation(facts)
+    remedy = (
+        "no rotation is due: write spec.rotation, or ask for a new key with the annotation "
+        "keywright.dev/rotate"
+        if next_time is None
+        else f"the next rotation is at {format_time(next_time)}: write a longer spec.expiresAfter"
     )
+    message = f"The {gens.spoken(current)} ended at {format_time(end)} and {remedy}"
     return Verdict(ReadyReason.EXPIRED, message)
 
 
@@ -101,10 +106,18 @@ def _suspended(facts: Facts) -> Verdict | None:
 def _secret_conflict(facts: Facts) -> Verdict | None:
     if not facts.foreign_secret:
         return None
-    message = (
-        f"The Secret {facts.api_key.secret_name} exists and does not belong to this ApiKey: delete that "
-        "Secret, or delete the ApiKey and create it with another spec.secret.name"
-    )
+    name, holder = facts.api_key.secret_name, facts.rival
+    if holder is not None:
+        # To advise deleting the Secret would be to advise taking a key from somebody who uses it.
+        message = (
+            f"The Secret {name} belongs to the ApiKey {holder}: delete this ApiKey and create it with "
+            "another spec.secret.name"
+        )
+    else:
+        message = (
+            f"The Secret {name} exists and does not belong to this ApiKey: delete that Secret, or delete the "
+            "ApiKey and create it with another spec.secret.name"
+        )
     return Verdict(ReadyReason.SECRET_CONFLICT, message)
 
 

@@ -100,6 +100,12 @@ class SecretView:
         controllers = [ref["uid"] for ref in self.owner_references if ref.get("controller")]
         return bool(uid) and uid in (controllers or [self.labels.get(API_KEY_UID_LABEL)])
 
+    @property
+    def api_key_name(self) -> str | None:
+        """The name of the ApiKey that controls it; None where it is nobody's, or another kind's."""
+        owners = (ref for ref in self.owner_references if ref.get("controller") and ref["kind"] == "ApiKey")
+        return next((str(ref["name"]) for ref in owners), None)
+
     def value(self, key: str) -> str | None:
         """Return the text of a data entry; None if it is absent, empty or not ASCII."""
         content = self._content(key)

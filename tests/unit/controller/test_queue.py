@@ -108,18 +108,6 @@ async def test_what_a_pass_returns_is_when_the_next_one_comes(queue: Queue) -> N
     assert seen == ["apikey:a/b"] * 2
 
 
-async def test_of_two_times_the_earlier_counts(queue: Queue) -> None:
-    now = asyncio.get_running_loop().time()
-    queue.add_at("apikey:a/b", now + 0.02)
-    queue.add_at("apikey:a/b", now + 60)
-    queue.add_at("apikey:a/c", now + 60)
-    queue.add_at("apikey:a/c", now + 0.01)
-    seen = Seen()
-    async with working(queue, seen):
-        await asyncio.sleep(0.05)
-    assert seen == ["apikey:a/c", "apikey:a/b"]
-
-
 async def test_the_newest_plan_replaces_an_earlier_time(queue: Queue) -> None:
     seen = Seen(0.03, None)
     async with working(queue, seen):

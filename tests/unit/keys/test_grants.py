@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
 
@@ -25,8 +24,6 @@ from keywright.keys.grants import (
     suspension,
     type_denial,
 )
-
-OLD = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def a_project(**spec: Any) -> Project:

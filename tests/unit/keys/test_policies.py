@@ -206,3 +206,17 @@ def test_a_default_of_the_project_is_named_as_such() -> None:
     store.project = new_project({"defaults": {"rotation": {"schedule": "never"}}})
 
     assert "spec.defaults.rotation" in objections(facts_of(store))[0].message
+
+
+def test_a_key_that_ended_before_its_next_rotation_says_when_that_comes() -> None:
+    store = new_store({"expiresAfter": "1m", "rotation": {"schedule": "0 0 * * *"}})
+    operator = Operator(store, number=0)
+    operator.run()
+    store.now += seconds(90)
+    operator.run()
+
+    message = next(c["message"] for c in store.status["conditions"] if c["type"] == "Ready")
+
+    assert "Expired" == store.ready()
+    assert f"the next rotation is at {store.status['nextRotationTime']}" in message
+    assert "no rotation is due" not in message

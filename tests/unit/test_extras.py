@@ -1,0 +1,34 @@
+"""Who needs only a part of Keywright installs only that part's packages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+OPERATOR_ONLY = ("kopf", "kubernetes", "aiohttp", "cronsim", "prometheus_client", "structlog", "yaml")
+
+_WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys({blocked!r}))
+import {module}
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "keywright.api.apikey",
+        "keywright.api.project",
+        "keywright.api.revocation",
+        "keywright.keys.grants",
+        "keywright.keys.raw",
+        "keywright.keys.scopes",
+        "keywright.cli.main",
+    ],
+)
+def test_what_a_verifier_needs_is_there_without_the_operators_packages(module: str) -> None:
+    code = _WITHOUT.format(blocked=OPERATOR_ONLY, module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
