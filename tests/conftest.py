@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 ROOT = Path(__file__).parent.parent
-NAME = "tests"
+# One cluster a checkout, so that two checkouts may test at once.
+NAME = "tests-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +43,7 @@ def controlplane(*arguments: str) -> str:
 @pytest.fixture(scope="session")
 def kubeconfig(pytestconfig: pytest.Config) -> Iterator[Path]:
     """A running cluster, the administrator's."""
+    controlplane("down", "--name", NAME)  # what a run that was killed has left
     with _shown(pytestconfig):
         path = Path(controlplane("up", "--name", NAME))
     yield path
