@@ -44,8 +44,9 @@ def configure(style: Format, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # kopf logs each event it handled at INFO, and whole objects at DEBUG.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    # kopf logs each event it handled at INFO, and whole objects at DEBUG; of its start only failures matter.
+    for quiet in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
 
 
 def mask(text: str) -> str:
