@@ -1,8 +1,6 @@
 # Each target is one verb of the README; nothing here needs more than Python 3.11+, make and the package registries.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-# The last line of cluster-up is its answer, also where make calls make.
-MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -118,6 +118,20 @@ def test_no_value_is_in_the_metrics(harvest: Leaks, operator: Operator) -> None:
 def test_no_value_is_in_the_audit_log(harvest: Leaks, audit_log: Path | None) -> None:
     if audit_log is None:
         pytest.skip("the cluster's audit log is out of reach")
-    text = audit_log.read_text()
+    text = "\n".join(_without_policies(audit_log))
     assert "system:serviceaccount:keywright-system:keywright-operator" in text
     assert set() == harvest.found_in(text)
+
+
+def _without_policies(audit_log: Path) -> Iterator[str]:
+    """Yield the lines of the audit log without what admission policies say.
+
+    A policy whose message quotes a Secret (test_refused_writes.py has one) thereby writes it there itself:
+    into an annotation of its own and into the status of the refusal.
+    """
+    for line in audit_log.read_text().splitlines():
+        if "ValidatingAdmissionPolicy" not in line:
+            yield line
+            continue
+        entry = json.loads(line)
+        yield json.dumps({**entry, "annotations": None, "responseStatus": None})

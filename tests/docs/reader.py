@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MARK = "--- ended with"
 _SECONDS = 120
+_OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # a make that knows of another one prints its directory
 
 
 def statements(script: str) -> list[str]:
@@ -46,7 +47,7 @@ class Reader:
         (programs / "kubectl").symlink_to(kubectl)
         (programs / "helm").symlink_to(helm)
         environment = {
-            key: value for key, value in os.environ.items() if key not in {"KUBECONFIG", "MAKEFLAGS"}
+            key: value for key, value in os.environ.items() if key not in _OF_MAKE | {"KUBECONFIG"}
         }
         cache = environment.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
         self.environment = environment | {
@@ -86,7 +87,9 @@ class Reader:
         too_long.start()
         try:
             # Without standard input: what reads it would read the next command.
-            self._shell.stdin.write(f"eval {shlex.quote(line)} < /dev/null; echo; echo {_MARK} $?\n")
+            self._shell.stdin.write(
+                f"eval {shlex.quote(line)} < /dev/null; code=$?; echo; echo {_MARK} $code\n"
+            )
             self._shell.stdin.flush()
             printed = ""
             for text in self._shell.stdout:

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "make test": "these are its tests",
     "make lint": "make test begins with it",
     "make kind": "needs a container engine",
+    "make captures": "writes into the tree; test_kubectl.py checks that it has nothing to write",
     "make generate": "writes into the tree; make lint checks that it has nothing to write",
     "make format": "writes into the tree; make lint checks that it has nothing to write",
 }
