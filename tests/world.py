@@ -37,7 +37,7 @@ from keywright.keys.deletion import FINALIZER
 from keywright.keys.facts import derive
 from keywright.keys.seal import SealingKeys
 from keywright.keys.secret import SECRET_TYPE, SecretView
-from keywright.keys.seen import Absent, Refusal, Seen, Unread, Verified
+from keywright.keys.seen import Absent, Refusal, Seen, Unread, Verified, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -348,12 +348,14 @@ class Operator:
     store: Store
     number: int = 0
     step_time: timedelta = timedelta(milliseconds=37)
+    watching: bool = False
 
     held: dict[str, RawKey] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     refusal: Refusal | None = None
     verified: Verified | None = None
     reveals_sent: dict[str, int] = field(default_factory=dict)
+    secret_version: str | None = None
 
     view: Json | None = None
     secret: SecretView | Absent | Unread = field(default_factory=Unread)
@@ -374,6 +376,7 @@ class Operator:
         """Begin a pass: with what the API server has now, or with what is in the cache."""
         if live or self.view is None:
             self._read_api_key()
+            self._hear_of_secret(self.store.secret)
         self._end_pass()
         self.begun_at = self.store.now
 
@@ -382,6 +385,11 @@ class Operator:
 
     def _read_api_key(self) -> None:
         self.view = deepcopy(self.store.api_key)
+
+    def _hear_of_secret(self, secret: Json | None) -> None:
+        """Be told by a watch, which sees Secrets of our own type only."""
+        ours = secret is not None and secret["type"] == SECRET_TYPE
+        self.secret_version = secret["metadata"]["resourceVersion"] if secret and ours else None
 
     def seen(self) -> Seen:
         """Gather what this process knows."""
@@ -396,6 +404,7 @@ class Operator:
             secret=self.secret,
             namespace_terminating=self.terminating,
             verified=self.verified,
+            watched=Watched(self.secret_version) if self.watching else None,
             held=self.held,
             refused=frozenset(self.refused),
             refusal=self.refusal,
@@ -431,14 +440,15 @@ class Operator:
         self.store.now += self.step_time
         action = self.plan.action
         if action is None:
-            if not isinstance(self.secret, Unread) and planning.in_place(facts := derive(seen, now)):
-                self.verified = Verified(now, planning.fingerprint(facts))
+            if isinstance(self.secret, SecretView) and planning.in_place(facts := derive(seen, now)):
+                self.verified = Verified(now, self.secret.resource_version, planning.fingerprint(facts))
             self.told += [f"{h.reason}" for h in self.plan.happenings]
             self._end_pass()
             return None
         if isinstance(action, ReadSecret):
             live_secret = self.store.secret
             self.secret = SecretView.of(deepcopy(live_secret)) if live_secret else Absent()
+            self._hear_of_secret(live_secret)
             # A held value may only be revealed on the word of an ApiKey that was read after the Secret:
             # whoever revealed another one meanwhile has changed the Secret too.
             if self.held and self.fresh_reads:
@@ -481,6 +491,7 @@ class Operator:
         if isinstance(action, WriteSecret):
             assert answer is not None
             self.secret, self.refusal = SecretView.of(answer), None
+            self._hear_of_secret(answer)
         elif isinstance(action, DeleteSecret):
             self.secret = Absent()
         elif answer is not None:

@@ -10,7 +10,6 @@ import click
 # Flags of features that a later version has: accepted, so that manifests need no change then.
 LATER = {
     "lease_name": "--lease-name",
-    "watch_secrets": "--watch-secrets",
     "rollout_restart": "--rollout-restart",
     "usage_url": "--usage-url",
     "usage_token_file": "--usage-token-file",
@@ -68,7 +67,7 @@ _FLAGS = (
     _flag(
         "--watch-secrets/--no-watch-secrets",
         default=True,
-        help="Notice lost Secrets by a watch (metadata only) or by asking now and then; without effect yet.",
+        help="Notice a lost Secret at once, by a watch (metadata only); without it within ten minutes.",
     ),
     _flag(
         "--rollout-restart/--no-rollout-restart",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keywright.api.meta import API_VERSION
+from keywright.controller.cache import SECRET, version_of
 from keywright.errors import KeywrightError
 from keywright.keys import actions
 from keywright.keys.deletion import FINALIZER
@@ -75,7 +76,7 @@ class Acting:
         """
         match action:
             case actions.ReadSecret():
-                looked.secret = await self._sight.secret(api_key)
+                await self._read_secret(api_key, memory, looked)
                 if memory.held:
                     # A value may be revealed over what was just read only by who knows all that is published:
                     # another process may have published and revealed since this ApiKey was cached.
@@ -158,8 +159,25 @@ class Acting:
             memory.sent.update({action.reveals} if action.reveals else ())
             raise
         memory.accepted()
-        looked.secret = SecretView.of(answer)
+        self._take_over(answer, memory, looked)
         return True
+
+    async def _read_secret(self, api_key: ApiKey, memory: Memory, looked: Looked) -> None:
+        path = paths.secret(api_key.metadata.namespace, api_key.secret_name)
+        try:
+            answer = await self._client.get(path)
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            looked.secret = Absent()
+        else:
+            self._take_over(answer, memory, looked)
+
+    def _take_over(self, answer: Object, memory: Memory, looked: Looked) -> None:
+        """Go on with a Secret as it was read or written; the watch need not tell of it."""
+        self._cache.put(SECRET, answer)
+        memory.secret_seen = max(memory.secret_seen, version_of(answer))
+        looked.secret = SecretView.of(answer)
 
     async def _delete_secret(self, action: actions.DeleteSecret, api_key: ApiKey, looked: Looked) -> bool:
         path = paths.secret(api_key.metadata.namespace, api_key.secret_name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keywright.api.reasons import EventReason
+from keywright.controller.cache import version_of
 from keywright.controller.memory import Memory
 from keywright.controller.sight import Looked
 from keywright.errors import KeywrightError
@@ -68,6 +69,12 @@ class ApiKeys:
         memory = self._memories.get(metadata["uid"])
         return memory is not None and memory.tells_nothing(int(metadata["resourceVersion"]))
 
+    def secret_tells_nothing(self, name: str, obj: dict[str, Any]) -> bool:
+        """Whether an event of its Secret needs no pass of an ApiKey."""
+        known = self._cache.version("apikey", name)
+        memory = self._memories.get(known[0]) if known is not None else None
+        return memory is not None and memory.secret_tells_nothing(version_of(obj))
+
     def gone(self, obj: dict[str, Any]) -> bool:
         """Let go of what was remembered of an ApiKey that is gone; return whether it needs one more pass."""
         memory = self._memories.pop(obj["metadata"]["uid"], None)
@@ -92,7 +99,7 @@ class ApiKeys:
         finally:
             memory.busy = False
         # What a watch told meanwhile was an echo of this pass, or taken into account, unless it came last.
-        return 0.0 if memory.observed > max(memory.written, memory.settled) else due
+        return 0.0 if memory.overtaken else due
 
     async def _pass(self, name: str, memory: Memory) -> float | None:
         looked, known = Looked(), 0
@@ -121,7 +128,10 @@ class ApiKeys:
         """Remember that the Secret was found in place, and tell what is to be told once."""
         if not isinstance(seen.secret, Unread):
             facts = derive(seen, now)
-            memory.verified = Verified(now, fingerprint(facts)) if in_place(facts) else None
+            secret = facts.owned_secret if in_place(facts) else None
+            memory.verified = (
+                Verified(now, secret.resource_version, fingerprint(facts)) if secret is not None else None
+            )
         memory.told.intersection_update(happenings)
         for happening in happenings:
             if happening not in memory.told:

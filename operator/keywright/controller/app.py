@@ -18,11 +18,12 @@ import structlog
 
 import kopf
 from keywright.controller import handlers, preflight
-from keywright.controller.cache import Cache, key_of
+from keywright.controller.cache import KINDS, Cache, key_of
 from keywright.controller.inventory import Inventory
 from keywright.controller.metrics import Metrics
 from keywright.controller.ops import OpsServer
 from keywright.controller.queue import Queue
+from keywright.controller.watches import Watches
 from keywright.kube import paths
 from keywright.kube.client import Client
 from keywright.kube.errors import ApiError, TransportError
@@ -54,6 +55,10 @@ class App:
         self.queue = Queue(metrics)
         self._recorder = Recorder(client)
         self._inventory = Inventory(client, self.cache, options.realm, self.receive)
+        self._watches = Watches(
+            client, self.cache, options.realm, self.receive, secrets=options.watch_secrets
+        )
+        self._all_known = asyncio.Event()
         self._ops = OpsServer(alive=self.alive, ready=self.ready, registry=metrics.registry)
         self._served = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,6 +68,7 @@ class App:
             self.cache,
             self._recorder,
             system_namespace=options.realm.system_namespace,
+            watching=self._watches.listed,
             wake=self.queue.add,
             clock=lambda: datetime.now(UTC),
             minted=metrics.count_mint,
@@ -102,7 +108,7 @@ class App:
             self.cache.remove(kind, key, resource_version=obj["metadata"].get("resourceVersion"))
         else:
             self.cache.put(kind, obj)
-        if self.cache.generation(kind, key) != before:
+        if kind in KINDS and self.cache.generation(kind, key) != before:
             name = f"{kind}:{key}"
             self.queue.forget(name)
             if kind == "revocation" or "deletionTimestamp" in obj["metadata"]:
@@ -136,7 +142,7 @@ class App:
 
     def ready(self) -> list[str]:
         """Return why the operator does not do its work now."""
-        problems = [] if self._inventory.complete.is_set() else ["not everything that exists is known yet"]
+        problems = [] if self._all_known.is_set() else ["not everything that exists is known yet"]
         last = self._client.last_contact
         if last is None or time.monotonic() - last > _SILENCE:
             problems.append(f"the API server has not answered for {_SILENCE:.0f} s")
@@ -173,13 +179,22 @@ class App:
             "workers": self.queue.run(
                 self._reconciler.reconcile,
                 self._options.workers,
-                gate=self._inventory.complete,
+                gate=self._all_known,
             ),
             "inventory": self._inventory.run(self._served),
+            "watches": self._watches.run(),
+            "barrier": self._open(),
             "events": self._recorder.run(),
             "heartbeat": self._beat(),
         }
         self._tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
+
+    async def _open(self) -> None:
+        """Let the workers begin once everything that existed at start is known."""
+        await self._inventory.complete.wait()
+        await self._watches.settled()
+        self._all_known.set()
+        await asyncio.Event().wait()
 
     async def _beat(self) -> None:
         """Ask for something small: an idle operator must notice an API server that is gone, and the time."""

@@ -27,7 +27,8 @@ class Memory:
     `held` are values of Pending generations; `sent` those of them whose reveal left this process with no
     definite answer, `refused` those whose only reveal was refused. `written`, `settled` and
     `observed` are the newest resourceVersions that this process wrote, came to rest with, and was told of
-    while `busy` with a pass. `finished`: this process itself took the finalizer away.
+    while `busy` with a pass; `secret_seen` and `secret_observed` those of the Secret that it read or wrote
+    and was told of. `finished`: this process itself took the finalizer away.
     """
 
     held: dict[str, RawKey] = field(default_factory=dict)
@@ -40,6 +41,8 @@ class Memory:
     written: int = 0
     settled: int = 0
     observed: int = 0
+    secret_seen: int = 0
+    secret_observed: int = 0
     busy: bool = False
     finished: bool = False
 
@@ -48,6 +51,18 @@ class Memory:
         if self.busy:
             self.observed = max(self.observed, resource_version)
         return self.busy or resource_version <= self.written
+
+    def secret_tells_nothing(self, resource_version: int) -> bool:
+        """Whether an event of the Secret needs no pass of its own, likewise."""
+        if self.busy:
+            self.secret_observed = max(self.secret_observed, resource_version)
+        return self.busy or resource_version <= self.secret_seen
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether something newer was told of during a pass than what it read or wrote last."""
+        api_key = self.observed > max(self.written, self.settled)
+        return api_key or self.secret_observed > self.secret_seen
 
     def refuse(self, key_id: str | None, explanation: str, generation: int, now: datetime) -> None:
         """Note that the API server said no to the Secret, and wait longer each time before the next try.

@@ -52,6 +52,7 @@ class Options:
     bind_address: str = "127.0.0.1"
     ops_port: int = 8081
     workers: int = 8
+    watch_secrets: bool = True
 
 
 class Reconciler(Protocol):
@@ -70,6 +71,12 @@ class Wake(Protocol):
     def __call__(self, key: str, *, urgent: bool = False) -> None: ...
 
 
+class Watching(Protocol):
+    """Whether a watch tells of everything of a kind: of Secrets, of Namespaces."""
+
+    def __call__(self, kind: str) -> bool: ...
+
+
 class ReconcilerFactory(Protocol):
     """How one is made."""
 
@@ -80,6 +87,7 @@ class ReconcilerFactory(Protocol):
         recorder: Recorder,
         *,
         system_namespace: str,
+        watching: Watching,
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from keywright.api.reasons import ReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
-from keywright.controller.cache import key_of, summarise
+from keywright.controller.cache import NAMESPACE, SECRET, key_of, summarise
 from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from keywright.api.apikey import Cause
     from keywright.controller.cache import Cache
-    from keywright.controller.ports import Wake
+    from keywright.controller.ports import Wake, Watching
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -36,6 +36,7 @@ class Reconciler:
         recorder: Recorder,
         *,
         system_namespace: str,
+        watching: Watching,
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
@@ -44,10 +45,11 @@ class Reconciler:
         self._wake = wake
         self._project_generations: dict[str, tuple[str, int]] = {}
         self._leaving: set[str] = set()
+        self._labels: dict[str, dict[str, str]] = {}
         self._revocations = Revocations(
             client, cache, system_namespace=system_namespace, wake=wake, clock=clock
         )
-        sight = Sight(client, cache, self._revocations, Sealing(client, system_namespace))
+        sight = Sight(client, cache, self._revocations, Sealing(client, system_namespace), watching)
         acting = Acting(
             client,
             cache,
@@ -77,6 +79,10 @@ class Reconciler:
             self._api_key_changed(event_type, obj)
         elif kind == "project":
             self._project_changed(event_type, obj)
+        elif kind == SECRET:
+            self._secret_changed(obj)
+        elif kind == NAMESPACE:
+            self._namespace_changed(event_type, obj)
         else:
             self._revocations.observe(event_type, obj)
             self._wake(f"revocation:{key_of(obj)}")
@@ -98,6 +104,23 @@ class Reconciler:
         if event_type == "DELETED" and summary.key.endswith(SUFFIX):
             # Whosever it was, the name is free now for the Project's own.
             self._wake(f"project:{summary.key.removesuffix(SUFFIX)}")
+
+    def _secret_changed(self, obj: dict[str, Any]) -> None:
+        for api_key in self._cache.api_keys_with(key_of(obj)):
+            if not self._api_keys.secret_tells_nothing(api_key, obj):
+                self._wake(f"apikey:{api_key}")
+
+    def _namespace_changed(self, event_type: str | None, obj: dict[str, Any]) -> None:
+        """Wake the ApiKeys of a Namespace whose labels changed: a Project may choose by them."""
+        name = obj["metadata"]["name"]
+        labels = {} if event_type == "DELETED" else obj["metadata"].get("labels") or {}
+        if self._labels.get(name) != labels:
+            self._labels[name] = labels
+            for api_key in self._cache.keys("apikey"):
+                if api_key.startswith(f"{name}/"):
+                    self._wake(f"apikey:{api_key}")
+        if event_type == "DELETED":
+            del self._labels[name]
 
     def _wake_waiting(self, project: str) -> None:
         """Wake the ApiKeys beyond a quota: one of them may now be within."""

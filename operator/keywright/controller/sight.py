@@ -12,16 +12,18 @@ from pydantic import ValidationError
 from keywright.api.apikey import ApiKey, ApiKeySpec, Generation, SecretTemplate
 from keywright.api.meta import Ref
 from keywright.api.project import Project
+from keywright.controller.cache import NAMESPACE, SECRET
 from keywright.errors import KeywrightError
 from keywright.keys import grants
 from keywright.keys.secret import SecretView
-from keywright.keys.seen import Absent, Seen, Unread
+from keywright.keys.seen import Absent, Seen, Unread, Watched
 from keywright.kube import paths
 from keywright.kube.errors import ApiError
 
 if TYPE_CHECKING:
     from keywright.controller.cache import Cache
     from keywright.controller.memory import Memory
+    from keywright.controller.ports import Watching
     from keywright.controller.revocations import Revocations
     from keywright.controller.sealing import Sealing
     from keywright.kube.client import Client
@@ -50,11 +52,14 @@ class Looked:
 class Sight:
     """Builds the input of the plan."""
 
-    def __init__(self, client: Client, cache: Cache, revocations: Revocations, sealing: Sealing) -> None:
+    def __init__(
+        self, client: Client, cache: Cache, revocations: Revocations, sealing: Sealing, watching: Watching
+    ) -> None:
         self._client = client
         self._cache = cache
         self._revocations = revocations
         self._sealing = sealing
+        self._watching = watching
 
     async def see(self, obj: dict[str, Any], memory: Memory, looked: Looked) -> Seen:
         """Gather all that decides about an ApiKey.
@@ -79,6 +84,7 @@ class Sight:
             namespace_terminating=looked.namespace_terminating,
             siblings=siblings,
             verified=memory.verified,
+            watched=self._watched(api_key),
             held=memory.held,
             refused=frozenset(memory.refused),
             refusal=memory.refusal,
@@ -90,16 +96,6 @@ class Sight:
             clock_trusted=self._clock_trusted(),
         )
         return replace(seen, foreign_digests=self._foreign_digests(seen))
-
-    async def secret(self, api_key: ApiKey) -> SecretView | Absent:
-        """Read the Secret of an ApiKey."""
-        try:
-            obj = await self._client.get(paths.secret(api_key.metadata.namespace, api_key.secret_name))
-        except ApiError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            return Absent()
-        return SecretView.of(obj)
 
     async def namespace_terminating(self, name: str) -> bool:
         """Read whether a Namespace is going away. Where it may not be read, a refused write will tell."""
@@ -130,9 +126,20 @@ class Sight:
         if not grants.chooses_by_label(project) or api_key.metadata.deletion_timestamp is not None:
             return {}
         if looked.namespace_labels is None:
-            namespace = await self._namespace(api_key.metadata.namespace)
+            name = api_key.metadata.namespace
+            # Not told of yet: ApiKeys and Namespaces come by different watches.
+            namespace = self._known_namespace(name) or await self._namespace(name)
             looked.namespace_labels = None if namespace is None else namespace["metadata"].get("labels") or {}
         return looked.namespace_labels
+
+    def _known_namespace(self, name: str) -> dict[str, Any] | None:
+        return self._cache.get(NAMESPACE, f"/{name}") if self._watching(NAMESPACE) else None
+
+    def _watched(self, api_key: ApiKey) -> Watched | None:
+        if not self._watching(SECRET):
+            return None
+        known = self._cache.version(SECRET, f"{api_key.metadata.namespace}/{api_key.secret_name}")
+        return Watched(str(known[1]) if known is not None else None)
 
     def _siblings(self, project: Project | None, api_key: ApiKey) -> tuple[int, int]:
         """Count who comes before a new ApiKey, only where a quota asks for it."""

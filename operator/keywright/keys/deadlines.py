@@ -13,7 +13,6 @@ from keywright.keys import tokens
 from keywright.keys.actions import Happening
 from keywright.keys.causes import due, next_rotation
 from keywright.keys.conditions import progress
-from keywright.keys.grants import chooses_by_label
 from keywright.keys.loss import lost, next_remint
 from keywright.keys.policies import verdict
 from keywright.keys.seen import Unread
@@ -25,15 +24,12 @@ if TYPE_CHECKING:
 
 RECHECK = timedelta(minutes=10)
 POLL = timedelta(seconds=10)
-# What heals by an object that nobody tells us about: a Secret, or the labels of a Namespace.
-_POLLED = frozenset({ReadyReason.SECRET_CONFLICT, ReadyReason.SECRET_LOST})
-_BY_LABEL = frozenset({ReadyReason.NAMESPACE_NOT_ALLOWED, ReadyReason.SCOPE_NOT_ALLOWED})
 SOON_AT_LEAST = timedelta(hours=1)
 
 
-def deadline(facts: Facts) -> datetime:
-    """Return the next time at which the plan may come out differently."""
-    return min((moment for moment in _moments(facts) if moment > facts.now), default=facts.now + RECHECK)
+def deadline(facts: Facts) -> datetime | None:
+    """Return the next time at which the plan may come out differently; None: only by a change."""
+    return min((moment for moment in _moments(facts) if moment > facts.now), default=None)
 
 
 def happenings_now(facts: Facts) -> tuple[Happening, ...]:
@@ -75,9 +71,15 @@ def _waits(facts: Facts) -> Iterator[datetime]:
         yield facts.seen.refusal.retry_at
     if lost(facts):
         yield next_remint(facts)
-    polled = shown.reason in _POLLED or (shown.reason in _BY_LABEL and chooses_by_label(facts.seen.project))
-    if polled or not facts.seen.clock_trusted:
+    watched = facts.seen.watched is not None
+    # A watch sees Secrets of our own type: those in the way may be of any.
+    unseen = (
+        {ReadyReason.SECRET_CONFLICT} if watched else {ReadyReason.SECRET_CONFLICT, ReadyReason.SECRET_LOST}
+    )
+    if shown.reason in unseen or not facts.seen.clock_trusted:
         yield facts.now + POLL
+    if watched:
+        return
     verified = facts.seen.verified
     checked = verified.at if verified and isinstance(facts.seen.secret, Unread) else facts.now
     yield checked + RECHECK

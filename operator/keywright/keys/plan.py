@@ -114,18 +114,22 @@ def in_place(facts: Facts) -> bool:
 
 
 def _look(facts: Facts) -> Plan | None:
-    """Read the Secret first, unless it was found in place a short while ago and nothing has changed since."""
+    """Read the Secret first, unless it was found in place and nothing has changed since."""
     if not isinstance(facts.seen.secret, Unread):
         needs_namespace = lost(facts) and facts.seen.namespace_terminating is None
         return Plan(ReadNamespace()) if needs_namespace else None
-    verified = facts.seen.verified
-    fresh = (
-        verified is not None
-        and facts.now < verified.at + RECHECK
-        and verified.fingerprint == fingerprint(facts)
-    )
     quiet = not facts.pending and due(facts) is None and not facts.refused_before
-    return None if fresh and quiet else Plan(ReadSecret())
+    return None if quiet and _verified(facts) else Plan(ReadSecret())
+
+
+def _verified(facts: Facts) -> bool:
+    """Whether the Secret is as it was when it was found in place: a watch says so, or it was lately."""
+    verified, watched = facts.seen.verified, facts.seen.watched
+    if verified is None or verified.fingerprint != fingerprint(facts):
+        return False
+    if watched is not None:
+        return watched.version == verified.version
+    return facts.now < verified.at + RECHECK
 
 
 def _keep_finalizer(facts: Facts) -> Plan | None:

@@ -32,10 +32,21 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What a watch knows of the Secret: its resourceVersion; None: that there is none."""
+
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
-    """When the Secret was last found as it should be, and by what inputs (see `plan.fingerprint`)."""
+    """When the Secret was last found as it should be, in which version and by what inputs.
+
+    See `plan.fingerprint` for the inputs.
+    """
 
     at: datetime
+    version: str
     fingerprint: str
 
 
@@ -53,13 +64,14 @@ class Seen:
     """One ApiKey and all that decides what becomes of it.
 
     `project` is None where it does not exist; `project_readable` is False where it exists and cannot be
-    parsed; `unreadable` says which field of the ApiKey's own spec cannot. `namespace_labels` is None where
-    the operator may not read Namespaces. `siblings` counts the ApiKeys that come before this one in its
-    Project and, of those, in its namespace. `held` are raw values of Pending generations that this process
-    minted and may still reveal, `refused` those whose only reveal the API server refused. `revoked` are
-    generations that a Revocation in force names, `recorded` those that have a record in the system
-    namespace, where `records_possible` is False once that is going away. `sealing` is None, and
-    `reporting_possible` may be False, for an ApiKey that is being deleted.
+    parsed; `unreadable` says which field of the ApiKey's own spec cannot. `namespace_labels` is None
+    where the operator may not read Namespaces. `watched` is None where no watch tells of Secrets.
+    `siblings` counts the ApiKeys that come before this one in its Project and, of those, in its
+    namespace. `held` are raw values of Pending generations that this process minted and may still
+    reveal, `refused` those whose only reveal the API server refused. `revoked` are generations that a
+    Revocation in force names, `recorded` those that have a record in the system namespace, where
+    `records_possible` is False once that is going away. `sealing` is None, and `reporting_possible` may
+    be False, for an ApiKey that is being deleted.
     """
 
     api_key: ApiKey
@@ -72,6 +84,7 @@ class Seen:
     namespace_terminating: bool | None = None
     siblings: tuple[int, int] = (0, 0)
     verified: Verified | None = None
+    watched: Watched | None = None
     held: Mapping[str, RawKey] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
     refusal: Refusal | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -30,8 +30,9 @@ LIST_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 PAGE = 500
 
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _INTERNAL = 401, 500
 
 
 class Client:
@@ -94,15 +95,77 @@ class Client:
 
         ApiError 410 where it took so long that the next page is gone: start over.
         """
+        whole: Object = {}
+        async for page in self.pages(path, query, metadata_only=metadata_only, limit=limit):
+            if whole:
+                whole["items"] += page["items"]
+            whole = whole or page
+        return whole
+
+    async def pages(
+        self, path: str, query: dict[str, str], *, metadata_only: bool = False, limit: int = PAGE
+    ) -> AsyncIterator[Object]:
+        """Read a collection page by page, all as of the moment of the first: `items`, and `metadata`.
+
+        ApiError 410 where it took so long that the next page is gone: start over.
+        """
         accept = _METADATA_LIST if metadata_only else None
         query = {**query, "limit": str(limit)}
-        whole = page = await self._request("list", "GET", path, query=query, accept=accept)
-        whole["items"] = whole.get("items") or []  # an empty list may come as null
-        while token := page.get("metadata", {}).get("continue"):
-            more = {**query, "continue": token}
+        token = ""
+        while True:
+            more = {**query, "continue": token} if token else query
             page = await self._request("list", "GET", path, query=more, accept=accept)
-            whole["items"] += page.get("items") or []
-        return whole
+            page["items"] = page.get("items") or []  # an empty list may come as null
+            token = page.get("metadata", {}).get("continue") or ""
+            yield page
+            if not token:
+                return
+
+    async def watch(self, path: str, query: dict[str, str], *, silence: float) -> AsyncIterator[Object]:
+        """Follow a collection from `resourceVersion` on, metadata only: events as {type, object}.
+
+        Ends when the server ends it. Raises ApiError for an ERROR among the events (410: list again), and
+        TransportError once nothing was heard for `silence` seconds.
+        """
+        resource = paths.resource_of(path)
+        headers = {"Accept": _METADATA, "Content-Type": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
+        query = {**query, "watch": "true"}
+        code = TransportError.code
+        response: Any = None
+        try:
+            generation = self._credentials.generation
+            response = await self._open("GET", path, query, headers, None, timeout)
+            if response.status == _UNAUTHORIZED and await self._credentials.refresh(generation):
+                response.response.close()
+                response = await self._open("GET", path, query, headers, None, timeout)
+            code = str(response.status)
+            self._note(response.status, response.headers.get("Date"))
+            if response.status >= 400:
+                received = await response.read()
+                raise refusal(
+                    "watch", resource, response.status, received, response.headers.get("Retry-After")
+                )
+            async for line in response.response.content:
+                event: Object = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"].get("code") or _INTERNAL
+                    raise refusal("watch", resource, status, json.dumps(event["object"]).encode(), None)
+                yield event
+        except (
+            aiohttp.ClientError,
+            OSError,
+            TimeoutError,
+            ValueError,
+            KeyError,
+            ConfigurationError,
+        ) as error:
+            problem = type(error).__name__
+            raise TransportError("watch broken", verb="watch", resource=resource, problem=problem) from None
+        finally:
+            if response is not None:
+                response.response.close()
+            self._observe("watch", resource, code)
 
     async def refresh(self) -> bool:
         """Read the credentials anew; return whether they are others now."""
@@ -159,6 +222,20 @@ class Client:
         body: Object | None,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own: it tells connecting from reading
     ) -> tuple[int, Any, bytes]:
+        response = await self._open(method, path, query, headers, body, timeout)
+        received: bytes = await response.read()
+        self._note(response.status, response.headers.get("Date"))
+        return response.status, response.headers, received
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None,
+        headers: dict[str, str],
+        body: Object | None,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own: it tells connecting from reading
+    ) -> Any:
         transport = self._credentials.transport
         method, url, headers, _, _ = await transport.param_serialize(
             method,
@@ -168,10 +245,7 @@ class Client:
             auth_settings=["BearerToken"],  # without it requests are anonymous
         )
         # The body goes here as a dict: param_serialize would walk through it once more.
-        response: Any = await transport.call_api(method, url, headers, body, _request_timeout=timeout)
-        received: bytes = await response.read()
-        self._note(response.status, response.headers.get("Date"))
-        return response.status, response.headers, received
+        return await transport.call_api(method, url, headers, body, _request_timeout=timeout)
 
     def _note(self, status: int, date: str | None) -> None:
         if status < 500 and status != _UNAUTHORIZED:

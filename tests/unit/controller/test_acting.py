@@ -51,6 +51,7 @@ class Process:
             self.cache,
             self.told,  # type: ignore[arg-type]
             system_namespace="system",
+            watching=lambda _kind: False,
             wake=lambda *_key, **_how: None,
             clock=self.clock,
             minted=self.minted.append,

@@ -104,7 +104,7 @@ async def test_ready_says_what_is_missing(app: App) -> None:
         "not everything that exists is known yet",
         "the API server has not answered for 60 s",
     ]
-    app._inventory.complete.set()
+    app._all_known.set()
     app._client.last_contact = time.monotonic()
     assert app.ready() == []
     app._client.skew = timedelta(seconds=-45)

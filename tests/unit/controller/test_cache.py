@@ -111,6 +111,7 @@ def test_a_summary_says_what_counting_needs() -> None:
         uid="u1",
         namespace="shop",
         project="shop/payments",
+        secret="shop/checkout",
         created="2026-01-01T00:00:00Z",
         ready=True,
         retiring=True,

@@ -1,0 +1,105 @@
+"""One collection kept up by list and watch, metadata only: who holds Secrets must not read them for it.
+
+The official client's informer asks for no bookmarks, sets no read timeout and retries without a
+pause; kopf cannot watch metadata only. The protocol is that of the Kubernetes API concepts,
+"Efficient detection of changes".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from keywright.kube.errors import ApiError, TransportError
+
+if TYPE_CHECKING:
+    from keywright.kube.client import Client
+
+log = structlog.get_logger("keywright.informer")
+
+WATCH_FOR = 300  # seconds; then the server ends the watch, and the next one may find another replica
+SILENCE = 150.0  # seconds: twice what passes between two bookmarks, and some
+_FIRST_WAIT, _LAST_WAIT = 0.25, 5.0
+_REFUSED_WAIT = 60.0
+_FORBIDDEN, _GONE = 403, 410
+
+
+class Store(Protocol):
+    """Where what an informer learns goes; every object is metadata only."""
+
+    def receive(self, event_type: str | None, obj: dict[str, Any]) -> None:
+        """Take in one event; its type is None for what a list brought."""
+
+    def replace(self, listed: set[str], version: int) -> None:
+        """Forget what is not among the `namespace/name` of a whole list, unless it is newer than the list."""
+
+
+class Informer:
+    """Lists a collection, watches it from there, and begins anew where it lost the thread."""
+
+    def __init__(self, client: Client, path: str, store: Store, query: dict[str, str] | None = None) -> None:
+        self._client = client
+        self._path = path
+        self._store = store
+        self._query = query or {}
+        self._version: str | None = None
+        self.listed = False
+        """Whether the store has been told of everything once, and of every change since."""
+        self.settled = asyncio.Event()
+        """Set once it is listed, or known that it may not be."""
+
+    async def run(self) -> None:
+        """Keep the store up to date, for ever."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                if self._version is None:
+                    await self._list()
+                await self._watch()
+                wait = _FIRST_WAIT
+            except (ApiError, TransportError) as error:
+                pause = self._refused(error, wait) if isinstance(error, ApiError) else wait
+                log.info("watch interrupted", path=self._path, error=str(error), retry_in=round(pause, 2))
+                await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not a secret
+                wait = min(wait * 2, _LAST_WAIT)
+
+    def _refused(self, error: ApiError, wait: float) -> float:
+        """Return how long to wait after a refusal; a thread that is lost is taken up at once."""
+        if error.status == _GONE:
+            self._version = None
+            return 0.0
+        if error.status == _FORBIDDEN:
+            self.listed, self._version = False, None
+            self.settled.set()
+            return _REFUSED_WAIT
+        return max(wait, error.retry_after or 0.0)
+
+    async def _list(self) -> None:
+        listed: set[str] = set()
+        version = ""
+        async for page in self._client.pages(self._path, self._query, metadata_only=True):
+            version = version or page["metadata"]["resourceVersion"]
+            for obj in page.get("items") or ():
+                listed.add(f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}")
+                self._store.receive(None, obj)
+        self._store.replace(listed, int(version))
+        self._version = version
+        self.listed = True
+        self.settled.set()
+
+    async def _watch(self) -> None:
+        """Follow the changes until the server ends the watch. Raises ApiError 410 where they are too old."""
+        query = {
+            **self._query,
+            "resourceVersion": self._version or "",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_FOR),
+        }
+        async for event in self._client.watch(self._path, query, silence=SILENCE):
+            obj = event["object"]
+            if event["type"] != "BOOKMARK":
+                self._store.receive(event["type"], obj)
+            self._version = obj["metadata"]["resourceVersion"]
