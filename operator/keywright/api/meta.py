@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -57,6 +58,7 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+@lru_cache(maxsize=4096)
 def parse_duration(text: str) -> timedelta:
     """Return the length of a Go-style duration without days, such as "2160h" or "1h30m".
 
@@ -107,6 +109,11 @@ def parse_time(text: object) -> object:
     """Read RFC 3339 into an aware datetime in UTC; what is not text passes through to pydantic."""
     if not isinstance(text, str):
         return text
+    return _moment(text)
+
+
+@lru_cache(maxsize=4096)  # the same status is read several times in a pass
+def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("write a time with a zone, such as 2027-01-01T00:00:00Z")

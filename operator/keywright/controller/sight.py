@@ -60,6 +60,7 @@ class Sight:
         self._revocations = revocations
         self._sealing = sealing
         self._watching = watching
+        self._projects: dict[str, tuple[tuple[str, int], Project | None, bool]] = {}
 
     async def see(self, obj: dict[str, Any], memory: Memory, looked: Looked) -> Seen:
         """Gather all that decides about an ApiKey.
@@ -111,7 +112,19 @@ class Sight:
             return None
 
     def _project(self, api_key: ApiKey) -> tuple[Project | None, bool]:
-        obj = self._cache.get("project", api_key.project)
+        """Return the Project and whether it can be read; parsed once for all its ApiKeys."""
+        name = api_key.project
+        version = self._cache.version("project", name)
+        known = self._projects.get(name)
+        if version is None:
+            self._projects.pop(name, None)
+            return None, True
+        if known is None or known[0] != version:
+            known = self._projects[name] = (version, *self._parsed_project(name))
+        return known[1:]
+
+    def _parsed_project(self, name: str) -> tuple[Project | None, bool]:
+        obj = self._cache.get("project", name)
         if obj is None or "deletionTimestamp" in obj["metadata"]:
             return None, True
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from keywright.api.apikey import Cause, GenerationState
 from keywright.keys import schedule, tokens
+from keywright.keys.facts import once
 from keywright.keys.loss import lost, may_remint
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Due(NamedTuple):
     regenerate: bool = False
 
 
+@once
 def due(facts: Facts) -> Due | None:
     """Return what makes a new generation due now."""
     current = facts.current
@@ -64,6 +66,7 @@ def _end_was_moved_on(facts: Facts, current: Generation) -> bool:
     return own is None or told < own
 
 
+@once
 def next_rotation(facts: Facts) -> datetime | None:
     """Return when the schedule replaces the current generation; a time in the past was missed and is due.
 

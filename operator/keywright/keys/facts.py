@@ -6,7 +6,8 @@ One derivation serves the decision and the status that reports it, so the two ca
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, TypeVar
 
 from keywright.api.apikey import Generation, GenerationState
 from keywright.api.meta import parse_duration, round_up
@@ -22,18 +23,24 @@ from keywright.keys.schedule import Problem
 from keywright.keys.secret import SecretView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from keywright.api.apikey import ApiKey, ApiKeyStatus
     from keywright.keys.seal import SealingKeys
     from keywright.keys.seen import Refusal, Seen
 
+T = TypeVar("T")
+
 CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
-    """An ApiKey as of now. `generations` are settled (ended by time, revoked) but not yet trimmed."""
+    """An ApiKey as of now. `generations` are settled (ended by time, revoked) but not yet trimmed.
+
+    What follows from them is worked out once: the decision and the status ask for the same.
+    """
 
     seen: Seen
     now: datetime
@@ -59,12 +66,12 @@ class Facts:
         """How many generations were revealed so far."""
         return self.status.revision or 0
 
-    @property
+    @cached_property
     def current(self) -> Generation | None:
         """The Active generation or, once it ended, the last that was."""
         return gens.newest_revealed(self.generations) if self.revision else None
 
-    @property
+    @cached_property
     def current_holds(self) -> bool:
         """Whether the current generation is Active and its time is not over."""
         current = self.current
@@ -74,7 +81,7 @@ class Facts:
             and self.bounds.valid(current, self.now)
         )
 
-    @property
+    @cached_property
     def current_expiry(self) -> datetime | None:
         """When the current generation expires; once it has, that end is never moved on."""
         current = self.current
@@ -85,13 +92,13 @@ class Facts:
             return told if expiry is None else min(told, expiry)
         return expiry
 
-    @property
+    @cached_property
     def told_expiry(self) -> datetime | None:
         """When the current generation expires according to the status, if that speaks of it."""
         current, status = self.current, self.status
         return status.expires_at if current is not None and status.current_key_id == current.id else None
 
-    @property
+    @cached_property
     def pending(self) -> Generations:
         """The generations whose digest is known and whose value may not be."""
         return gens.in_state(self.generations, GenerationState.PENDING)
@@ -122,7 +129,7 @@ class Facts:
             return None
         return refusal
 
-    @property
+    @cached_property
     def owned_secret(self) -> SecretView | None:
         """The Secret, if it was read and is this ApiKey's."""
         secret = self.seen.secret
@@ -141,7 +148,7 @@ class Facts:
         secret = self.seen.secret
         return secret.api_key_name if isinstance(secret, SecretView) and self.foreign_secret else None
 
-    @property
+    @cached_property
     def carried(self) -> Generation | None:
         """The generation whose value the owned Secret carries: the digest decides, labels are hints."""
         if self.owned_secret is None:
@@ -163,6 +170,20 @@ class Facts:
         if self.problem is not None and self.rotation.overlap is None:
             return schedule.DEFAULT_OVERLAP
         return schedule.overlap(self.rotation, self.lifetime, since)
+
+
+def once(function: Callable[[Facts], T]) -> Callable[[Facts], T]:
+    """Have a function of the facts worked out once for the same facts, like their own properties."""
+    name = f"{function.__module__}.{function.__name__}"
+
+    @wraps(function)
+    def answer(facts: Facts) -> T:
+        known: dict[str, T] = facts.__dict__
+        if name not in known:
+            known[name] = function(facts)
+        return known[name]
+
+    return answer
 
 
 def derive(seen: Seen, now: datetime) -> Facts:

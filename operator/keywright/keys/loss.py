@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keywright.api.apikey import Cause, GenerationState, OnLoss
+from keywright.keys.facts import once
 from keywright.keys.seen import Absent
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ REMINTS_PER_HOUR = 3
 HOUR = timedelta(hours=1)
 
 
+@once
 def lost(facts: Facts) -> bool:
     """Whether a key that should be readable is not.
 

@@ -140,7 +140,7 @@ def _keep_finalizer(facts: Facts) -> Plan | None:
 
 def _adopt(facts: Facts) -> Plan | None:
     """Take over the value of a sealed Secret after the status was lost: its users must not notice."""
-    if facts.revision or facts.owned_secret is None:
+    if facts.revision or facts.owned_secret is None or facts.carried is not None:
         return None
     found = adoptable(facts.owned_secret, facts.api_key, facts.sealing)
     if found is None or not _may_adopt(facts, found):
@@ -160,13 +160,7 @@ def _adopt(facts: Facts) -> Plan | None:
 def _may_adopt(facts: Facts, found: Generation) -> bool:
     seen = facts.seen
     revoked = seen.revoked_whole is not None or found.id in seen.revoked or found.id in seen.recorded
-    published = facts.carried is not None
-    return (
-        not revoked
-        and not published
-        and found.digest not in seen.foreign_digests
-        and facts.bounds.valid(found, facts.now)
-    )
+    return not revoked and found.digest not in seen.foreign_digests and facts.bounds.valid(found, facts.now)
 
 
 def _activate(facts: Facts) -> Plan | None:
