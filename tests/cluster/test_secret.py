@@ -1,8 +1,4 @@
-"""The Secret: somebody else's is left alone, a lost value is replaced, a sealed one is taken up again.
-
-There is no watch of Secrets yet: a change is noticed when the spec changes, a token comes or ten minutes
-pass.
-"""
+"""The Secret: somebody else's is left alone, a lost value is replaced, a sealed one is taken up again."""
 
 from __future__ import annotations
 
@@ -18,7 +14,10 @@ from keywright.api.project import KeyType
 from keywright.keys import raw
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.api import Api, Object
+    from harness.history import History
     from harness.operator import Operator
     from harness.team import Team
 
@@ -93,7 +92,6 @@ def test_a_deleted_secret_is_minted_anew(admin: Api, team: Team) -> None:
     team.minted(rotation=BY_HAND)
     lost = team.value()
     admin.delete("Secret", "checkout", team.namespace)
-    team.edit(displayName="look")
     key = team.until_revision(2)
     new, old = generations(key)
     assert (new["cause"], new["state"]) == ("SecretLost", "Active")
@@ -107,11 +105,61 @@ def test_a_value_that_was_changed_by_hand_is_minted_anew(team: Team, value: str)
     team.minted(rotation=BY_HAND)
     value = raw.mint("kw", KeyType.PRODUCTION).value if value == "another key" else value
     _write(team, {"apiKey": value})
-    team.edit(displayName="look")
     key = team.until_revision(2)
     assert generations(key)[0]["cause"] == "SecretLost"
     assert digest_of(team.value()) == generations(key)[0]["digest"]
     assert digest_of(value) not in {one["digest"] for one in generations(key)}
+
+
+def test_a_secret_that_was_made_immutable_is_replaced(team: Team) -> None:
+    team.minted(rotation=BY_HAND)
+    before = team.secret()
+    team.api.patch("Secret", "checkout", team.namespace, {"immutable": True})
+    key = team.until_revision(2)
+    after = team.secret()
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert not after.get("immutable")
+    assert generations(key)[0]["cause"] == "SecretLost"
+    assert digest_of(value_in(after)) == generations(key)[0]["digest"]
+
+
+def test_a_value_that_is_put_back_heals_an_alert(admin: Api, team: Team) -> None:
+    team.minted(secret={"onLoss": "Alert"}, rotation=BY_HAND)
+    kept = team.secret()
+    admin.delete("Secret", "checkout", team.namespace)
+    team.until_ready(reason="SecretLost")
+    admin.create(
+        {
+            **kept,
+            "metadata": {k: v for k, v in kept["metadata"].items() if k not in {"uid", "resourceVersion"}},
+        }
+    )
+    assert team.until_ready()["status"]["revision"] == 1
+    assert team.value() == value_in(kept)
+
+
+def test_after_three_remints_in_an_hour_a_loss_is_only_reported(admin: Api, team: Team) -> None:
+    team.minted(rotation=BY_HAND)
+    for revision in (2, 3, 4):
+        admin.delete("Secret", "checkout", team.namespace)
+        team.until_revision(revision)
+        team.until_ready()
+    admin.delete("Secret", "checkout", team.namespace)
+    key = team.until_ready(reason="SecretLost")
+    assert key["status"]["revision"] == 4
+    assert condition(key, "Reconciling")["status"] == "True"
+
+
+def test_in_a_namespace_that_is_going_nothing_is_minted(
+    admin: Api, make_team: Callable[[], Team], record: Callable[..., History]
+) -> None:
+    """Its Secrets go first, which is no loss to be made good."""
+    team = make_team()
+    team.minted(rotation=BY_HAND)
+    secrets = record(team.namespace, "Secret")
+    admin.delete("Namespace", team.namespace)
+    until(lambda: admin.find("ApiKey", "checkout", team.namespace), lambda key: key is None, seconds=60)
+    assert [one.deleted for one in secrets.versions("Secret")] == [True]
 
 
 def test_an_old_value_that_was_put_back_is_a_loss(team: Team) -> None:
@@ -120,7 +168,6 @@ def test_an_old_value_that_was_put_back_is_a_loss(team: Team) -> None:
     team.annotate({ROTATE: "a"})
     team.until_revision(2)
     _write(team, {"apiKey": old})
-    team.edit(displayName="look")
     key = team.until_revision(3)
     assert generations(key)[0]["cause"] == "SecretLost"
     assert team.value() != old
@@ -129,7 +176,6 @@ def test_an_old_value_that_was_put_back_is_a_loss(team: Team) -> None:
 def test_with_alert_a_loss_is_only_reported(admin: Api, team: Team) -> None:
     team.minted(secret={"onLoss": "Alert"}, rotation=BY_HAND)
     admin.delete("Secret", "checkout", team.namespace)
-    team.edit(displayName="look")
     key = team.until_ready(reason="SecretLost")
     assert condition(key, "Stalled")["status"] == "True"
     assert ROTATE in condition(key, "Ready")["message"], "the message names the remedy"
@@ -167,12 +213,16 @@ def test_entries_are_brought_in_place_around_the_value(team: Team) -> None:
     assert "x" not in secret["metadata"]["labels"]
 
 
-def test_entries_changed_by_hand_are_restored_and_an_event_says_so(team: Team, operator: Operator) -> None:
-    team.minted(secret={"data": {"a": "1"}})
+def test_entries_and_labels_changed_by_hand_are_restored_and_an_event_says_so(team: Team) -> None:
+    team.minted(secret={"data": {"a": "1"}, "labels": {"tier": "gold"}})
     value = team.value()
+    by_hand = {"labels": {"tier": "lead", "keywright.dev/project": None, "theirs": "kept"}}
+    team.api.patch("Secret", "checkout", team.namespace, {"metadata": by_hand})
+    labels = until(team.secret, lambda secret: secret["metadata"]["labels"]["tier"] == "gold")["metadata"][
+        "labels"
+    ]
+    assert (labels["keywright.dev/project"], labels["theirs"]) == ("payments", "kept")
     _write(team, {"a": "by hand"})
-    operator.stop()
-    operator.start().until_ready()  # a new process looks at every Secret
     secret = until(team.secret, lambda secret: value_in(secret, "a") == "1")
     assert value_in(secret) == value
     assert team.until_event("SecretRestored")["type"] == "Normal"
@@ -185,7 +235,6 @@ def test_a_secret_of_another_type_is_replaced_by_a_new_one_with_a_new_key(admin:
     admin.delete("Secret", "checkout", team.namespace)
     metadata = {name: before["metadata"][name] for name in ("name", "namespace", "labels", "ownerReferences")}
     admin.create({**before, "metadata": metadata, "type": "Opaque", "immutable": True})
-    team.edit(displayName="look")
     key = team.until_revision(2)
     after = team.secret()
     assert (after["type"], after.get("immutable", False)) == ("keywright.dev/api-key", False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -24,6 +25,7 @@ WATCH_FOR = 300  # seconds; then the server ends the watch, and the next one may
 SILENCE = 150.0  # seconds: twice what passes between two bookmarks, and some
 _FIRST_WAIT, _LAST_WAIT = 0.25, 5.0
 _REFUSED_WAIT = 60.0
+_SHORT = 1.0  # seconds; a watch that ends sooner did not end because its time was over
 _FORBIDDEN, _GONE = 403, 410
 
 
@@ -58,13 +60,17 @@ class Informer:
             try:
                 if self._version is None:
                     await self._list()
+                begun = time.monotonic()
                 await self._watch()
-                wait = _FIRST_WAIT
+                if time.monotonic() - begun >= _SHORT:
+                    wait = _FIRST_WAIT
+                    continue
+                pause = wait  # who ends each watch at once must not be asked without a pause
             except (ApiError, TransportError) as error:
                 pause = self._refused(error, wait) if isinstance(error, ApiError) else wait
                 log.info("watch interrupted", path=self._path, error=str(error), retry_in=round(pause, 2))
-                await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not a secret
-                wait = min(wait * 2, _LAST_WAIT)
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not a secret
+            wait = min(wait * 2, _LAST_WAIT)
 
     def _refused(self, error: ApiError, wait: float) -> float:
         """Return how long to wait after a refusal; a thread that is lost is taken up at once."""

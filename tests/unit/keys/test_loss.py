@@ -106,3 +106,22 @@ def test_a_secret_that_cannot_be_written_over_is_replaced(field: str) -> None:
     assert before["metadata"]["uid"] != store.secret["metadata"]["uid"]
     assert "keywright.dev/api-key" == store.secret["type"]
     assert 2 == store.status["revision"]
+
+
+def test_a_secret_that_a_watch_calls_unchanged_is_not_read_again() -> None:
+    store = new_store()
+    operator = Operator(store, watching=True)
+    operator.run()
+    assert operator.plan.due is None, "nothing falls due: a change will be told"
+    store.now += seconds(86_400 * 400)
+    reads = operator.step(), operator.plan.action
+    assert reads == (None, None)
+
+
+def test_a_secret_that_a_watch_calls_changed_is_read_at_once() -> None:
+    store = new_store()
+    operator = Operator(store, watching=True)
+    operator.run()
+    store.secret = None
+    operator.run()
+    assert store.keys[0]["cause"] == "SecretLost"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +45,16 @@ class FakeServer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answers.append((status, body if body is not None else {}, named))
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer."""
         body = await request.json() if request.can_read_body else None
         self.asked.append(Asked(request.method, request.path, dict(request.query), request.headers, body))
         status, answer, headers = self.answers.pop(0)
+        if isinstance(answer, asyncio.Event):  # headers, and then nothing for as long as it is not set
+            response = web.StreamResponse(status=status)
+            await response.prepare(request)
+            await answer.wait()
+            return response
         if isinstance(answer, bytes):
             return web.Response(status=status, body=answer, headers=headers)
         return web.json_response(answer, status=status, headers=headers)
