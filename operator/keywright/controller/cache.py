@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from sys import intern
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KINDS = ("project", "apikey", "revocation")
 
@@ -25,11 +29,18 @@ class Summary:
     project: str
     created: str
     ready: bool
-    retiring: bool
     deleting: bool
     revision: int
     reason: str
     key_ids: tuple[str, ...]
+    states: tuple[str, ...]
+    next_rotation: str
+    expires: str
+
+    @property
+    def retiring(self) -> bool:
+        """Whether an older key is valid beside the current one."""
+        return "Retiring" in self.states
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ class _Cached:
     uid: str
     resource_version: int
     generation: int
+    reason: str
     body: bytes
 
 
@@ -100,6 +112,10 @@ class Cache:
         """Return the `namespace/name` of every known object of a kind."""
         return list(self._objects[kind])
 
+    def reasons(self, kind: str) -> Iterator[str]:
+        """Return why each object of a kind is, or is not, Ready; nothing where it does not say."""
+        return (cached.reason for cached in self._objects[kind].values())
+
     def api_keys_of(self, project: str) -> list[str]:
         """Return the ApiKeys that refer to a Project, in no particular order."""
         return list(self._by_project.get(project, ()))
@@ -116,6 +132,10 @@ class Cache:
     def summary(self, key: str) -> Summary | None:
         """Return what is known of an ApiKey in short."""
         return self._summaries.get(key)
+
+    def summaries(self) -> Iterator[Summary]:
+        """Return every ApiKey, in short."""
+        return iter(self._summaries.values())
 
     def summaries_of(self, project: str) -> list[Summary]:
         """Return the ApiKeys that refer to a Project, in short."""
@@ -166,7 +186,7 @@ def summarise(obj: dict[str, Any]) -> Summary:
     metadata, status = obj["metadata"], obj.get("status") or {}
     ref = (obj.get("spec") or {}).get("projectRef") or {}
     namespace = metadata.get("namespace", "")
-    ready: dict[str, Any] = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+    ready = _ready(status)
     generations = status.get("keys") or ()
     return Summary(
         key=key_of(obj),
@@ -175,18 +195,26 @@ def summarise(obj: dict[str, Any]) -> Summary:
         project=f"{ref.get('namespace') or namespace}/{ref.get('name', '')}",
         created=metadata.get("creationTimestamp", ""),
         ready=ready.get("status") == "True",
-        retiring=any(generation.get("state") == "Retiring" for generation in generations),
         deleting="deletionTimestamp" in metadata,
         revision=status.get("revision") or 0,
-        reason=ready.get("reason", ""),
+        reason=intern(ready.get("reason", "")),
         key_ids=tuple(dict.fromkeys(generation["id"] for generation in generations if "id" in generation)),
+        states=tuple(intern(generation.get("state", "")) for generation in generations),
+        next_rotation=status.get("nextRotationTime") or "",
+        expires=status.get("expiresAt") or "",
     )
 
 
 def _cached(obj: dict[str, Any], version: int) -> _Cached:
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     body = json.dumps({**obj, "metadata": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
-    return _Cached(metadata.get("uid", ""), version, metadata.get("generation", 0), body)
+    reason = intern(_ready(obj.get("status") or {}).get("reason", ""))
+    return _Cached(metadata.get("uid", ""), version, metadata.get("generation", 0), reason, body)
+
+
+def _ready(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the Ready condition, empty where there is none."""
+    return next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
 
 
 def _number(version: str | None) -> int:
