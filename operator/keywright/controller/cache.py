@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ _REMEMBERED = 4096  # deletions; a late answer to a write follows its deletion w
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What can be asked of an ApiKey without parsing it."""
+    """What can be asked of an ApiKey without parsing it; times in seconds since 1970."""
 
     key: str
     uid: str
@@ -34,8 +35,8 @@ class Summary:
     reason: str
     key_ids: tuple[str, ...]
     states: tuple[str, ...]
-    next_rotation: str
-    expires: str
+    next_rotation: float | None
+    expires: float | None
 
     @property
     def retiring(self) -> bool:
@@ -200,8 +201,8 @@ def summarise(obj: dict[str, Any]) -> Summary:
         reason=intern(ready.get("reason", "")),
         key_ids=tuple(dict.fromkeys(generation["id"] for generation in generations if "id" in generation)),
         states=tuple(intern(generation.get("state", "")) for generation in generations),
-        next_rotation=status.get("nextRotationTime") or "",
-        expires=status.get("expiresAt") or "",
+        next_rotation=_seconds(status.get("nextRotationTime")),
+        expires=_seconds(status.get("expiresAt")),
     )
 
 
@@ -215,6 +216,14 @@ def _cached(obj: dict[str, Any], version: int) -> _Cached:
 def _ready(status: dict[str, Any]) -> dict[str, Any]:
     """Return the Ready condition, empty where there is none."""
     return next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read a time of a status; nothing where there is none, or somebody wrote what is no time."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def _number(version: str | None) -> int:

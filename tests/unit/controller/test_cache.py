@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -131,13 +132,14 @@ def test_a_summary_says_what_counting_needs() -> None:
         reason="Active",
         key_ids=("k2", "k1"),
         states=("Active", "Retiring"),
-        next_rotation="2026-02-01T00:00:00Z",
-        expires="2026-03-01T00:00:00Z",
+        next_rotation=datetime(2026, 2, 1, tzinfo=UTC).timestamp(),
+        expires=datetime(2026, 3, 1, tzinfo=UTC).timestamp(),
     )
     assert expected == summarise(obj)
     assert expected.retiring
 
 
 def test_an_object_with_nothing_in_it_is_summed_up_all_the_same() -> None:
-    summary = summarise({"metadata": {"namespace": "a", "name": "b"}, "status": {"keys": None}})
-    assert (summary.project, summary.ready, summary.revision) == ("a/", False, 0)
+    status = {"keys": None, "expiresAt": "soon"}
+    summary = summarise({"metadata": {"namespace": "a", "name": "b"}, "status": status})
+    assert (summary.project, summary.ready, summary.revision, summary.expires) == ("a/", False, 0, None)
