@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 OVERDUE_AFTER = 60.0  # seconds; a rotation on time takes less than one, and many at once take turns
 
-API_KEYS = Family("keywright_apikeys", "gauge", "ApiKeys.", ("reason", "ready"))
-PROJECTS = Family("keywright_projects", "gauge", "Projects.", ("reason", "ready"))
+API_KEYS = Family(
+    "keywright_apikeys", "gauge", "ApiKeys, by why they are, or are not, Ready.", ("reason", "ready")
+)
+PROJECTS = Family("keywright_projects", "gauge", "Projects, likewise.", ("reason", "ready"))
 REVOCATIONS = Family(
-    "keywright_revocations", "gauge", "Revocations, the operator's own records included.", ("reason", "ready")
+    "keywright_revocations",
+    "gauge",
+    "Revocations, likewise, the operator's own records included.",
+    ("reason", "ready"),
 )
 KEYS = Family("keywright_keys", "gauge", "Generations in the status of ApiKeys.", ("state",))
 OVERDUE = Family(
