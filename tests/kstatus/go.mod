@@ -1,5 +1,6 @@
 // Flux's kstatus, for a program that prints its verdicts; go.sum has the hashes. To move to another version, run
-// `go get github.com/fluxcd/cli-utils/pkg/kstatus/status@v1.x.y`; `go mod tidy` would add what only upstream's tests need.
+// `go get github.com/fluxcd/cli-utils/pkg/kstatus/status@v1.x.y`; `go mod tidy` would add what only upstream's
+// tests need.
 module kstatus
 
 go 1.26.0
