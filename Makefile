@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER ?= default
 PYTEST_ARGS ?=
+METRICS := examples/monitoring/prometheusrule.yaml docs/metrics.md
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup demo demo-end test lint format generate captures cluster-up cluster-down kind lock clean
@@ -23,9 +24,10 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-generate: setup ## write crds/ and docs/reasons.md from the models
+generate: setup ## write crds/, docs/reasons.md and docs/metrics.md from the code
 	@$(BIN)/python -m keywright.api.crd crds
 	@$(BIN)/python -m keywright.api.reference docs/reasons.md
+	@$(BIN)/python -m keywright.controller.metrics_reference $(METRICS)
 
 captures: setup ## write docs/what-you-see.md anew from a real cluster
 	$(BIN)/pytest tests/cluster/test_kubectl.py --update-captures
@@ -37,6 +39,7 @@ lint: setup ## ruff, mypy --strict, import directions, no drift of generated fil
 	$(BIN)/lint-imports
 	$(BIN)/python -m keywright.api.crd --check crds
 	$(BIN)/python -m keywright.api.reference --check docs/reasons.md
+	$(BIN)/python -m keywright.controller.metrics_reference --check $(METRICS)
 
 format: setup ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

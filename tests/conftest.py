@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from harness.api import Api, RefusedError
+from harness.kstatus import Kstatus
 from harness.leaks import Leaks
 from harness.waiting import until
 
@@ -61,6 +62,13 @@ def helm(pytestconfig: pytest.Config) -> Path:
     """The helm that the chart is tested with."""
     with _shown(pytestconfig):
         return Path(controlplane("helm-path"))
+
+
+@pytest.fixture(scope="session")
+def kstatus(pytestconfig: pytest.Config) -> Kstatus:
+    """What Flux waits by."""
+    with _shown(pytestconfig):
+        return Kstatus(Path(controlplane("kstatus-path")))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from keywright.kube.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from keywright.api.apikey import Cause
     from keywright.api.reasons import EventReason
 
 Object = dict[str, Any]
@@ -109,9 +110,30 @@ class Told:
         self.events.append((str(reason.value), note))
 
 
+class Counted:
+    """A Tally that remembers what it was told, in order."""
+
+    def __init__(self) -> None:
+        self.causes: list[Cause] = []
+        self.waits: list[float] = []
+        self.failures: list[tuple[str, str]] = []
+
+    def minted(self, cause: Cause) -> None:
+        """Note why a key was revealed."""
+        self.causes.append(cause)
+
+    def waited(self, seconds: float) -> None:
+        """Note how long a first key took."""
+        self.waits.append(seconds)
+
+    def mint_failed(self, step: str, code: str) -> None:
+        """Note a step that failed."""
+        self.failures.append((step, code))
+
+
 def refusal(verb: str, path: str, status: int) -> ApiError:
     """Return the error of a request that the API server refused."""
     return ApiError(verb=verb, resource=path.rsplit("/", 2)[-2], status=status, reason="Refused")
 
 
-__all__ = ["Object", "TinyApi", "Told", "refusal"]
+__all__ = ["Counted", "Object", "TinyApi", "Told", "refusal"]

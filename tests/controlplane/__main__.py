@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import kstatus
 from controlplane import cluster, helm, kind
 from controlplane.errors import ControlPlaneError
 from controlplane.paths import clusters_root
@@ -43,6 +44,8 @@ def _run(command: str, options: argparse.Namespace) -> None:
             print(cluster.kubectl_path())
         case "helm-path":
             print(helm.path())
+        case "kstatus-path":
+            print(kstatus.path())
         case "audit-path":
             print(cluster.audit_path(options.name))
         case "kind":
@@ -72,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         subparser.add_argument("--name", default="default", help="several can run side by side")
     commands.add_parser("kubectl-path", help="print the path of a kubectl of the cluster's version")
     commands.add_parser("helm-path", help="print the path of the helm that the chart is tested with")
+    commands.add_parser("kstatus-path", help="print the path of the program that says what kstatus would")
     commands.add_parser("kind", help=f"create the kind cluster {_KIND_CLUSTER} and install the resources")
     return parser
 

@@ -1,9 +1,11 @@
 """How do programs come from a Go module into the cache?
 
-A go.mod names them as tools, go.sum holds the hashes of all that they are made of. Minutes once for each
-version, then the cache. One build at a time, whatever is built: two would only slow each other down.
+A go.mod names them as tools, or stands beside a program of our own; go.sum holds the hashes of all that they
+are made of. Minutes once for each version, then the cache. One build at a time, whatever is built: two would
+only slow each other down.
 """
 
+import hashlib
 import logging
 import re
 import shutil
@@ -32,7 +34,7 @@ class Programs:
     home: Path
     """A directory for this version alone."""
     module: Path
-    """The go.mod, its go.sum beside it."""
+    """The go.mod; its go.sum beside it, and the sources of a program of its own."""
     packages: Mapping[str, str]
     """By the program's name."""
     stamps: Mapping[str, str]
@@ -50,6 +52,12 @@ def required_version(module: Path, path: str) -> str:
     return found[1]
 
 
+def content_version(module: Path) -> str:
+    """A version of a program of our own: it changes with anything that the program is made of."""
+    contents = b"".join(file.read_bytes() for file in _sources(module))
+    return hashlib.sha256(contents).hexdigest()[:12]
+
+
 def build(programs: Programs) -> Path:
     """The directory that holds these programs, built now if any of them is missing."""
     target = programs.home / "bin"
@@ -58,6 +66,10 @@ def build(programs: Programs) -> Path:
             if missing := _missing(target, programs):
                 _build(programs, missing, target)
     return target
+
+
+def _sources(module: Path) -> list[Path]:
+    return [module, module.with_suffix(".sum"), *sorted(module.parent.glob("*.go"))]
 
 
 def _missing(target: Path, programs: Programs) -> list[str]:
@@ -75,8 +87,8 @@ def _build(programs: Programs, names: list[str], target: Path) -> None:
         if programs.write_module:
             programs.write_module(go, module)
         else:
-            shutil.copy(programs.module, module)
-            shutil.copy(programs.module.with_suffix(".sum"), module)
+            for file in _sources(programs.module):
+                shutil.copy(file, module)
         output = module / "bin"
         output.mkdir()
         log.info("building %s %s with %s; this takes minutes, once", ", ".join(names), programs.version, go)

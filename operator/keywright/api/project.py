@@ -217,7 +217,7 @@ class ProjectStatus(Model):
     observed_generation: int = -1
     """The generation of the spec that this was found for; -1 before the first time."""
     conditions: Annotated[tuple[Condition, ...], ListMap("type"), Field(max_length=8)] = ()
-    """Ready, with the reason Accepted or InvalidSpec."""
+    """Ready, with the reason Accepted or InvalidSpec, and Stalled while it is the second."""
     keys: ProjectKeys | None = None
     """How many ApiKeys refer here."""
 

@@ -54,13 +54,13 @@ def text() -> str:
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the document, or with --check say whether the file differs."""
+def keep(arguments: list[str], wanted: str) -> int:
+    """Write a document into the last argument or, with --check, say whether that file differs."""
     file = Path(arguments[-1])
     if "--check" not in arguments:
-        file.write_text(text())
+        file.write_text(wanted)
         return 0
-    if file.read_text() == text():
+    if file.is_file() and file.read_text() == wanted:
         return 0
     sys.stderr.write(f"{file} is not what the code says: run make generate\n")
     return 1
@@ -73,4 +73,4 @@ def _table(reasons: Iterable[Reason]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(keep(sys.argv[1:], text()))

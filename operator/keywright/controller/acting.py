@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from keywright.api.apikey import Cause
 from keywright.api.meta import API_VERSION
 from keywright.controller.cache import SECRET, version_of
 from keywright.errors import KeywrightError
 from keywright.keys import actions
 from keywright.keys.deletion import FINALIZER
 from keywright.keys.quoting import quotes
+from keywright.keys.raw import RawKey
 from keywright.keys.revocations import record_manifest, record_name
 from keywright.keys.secret import SecretView
 from keywright.keys.seen import Absent, Unread
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from keywright.api.apikey import ApiKey, Cause
+    from keywright.api.apikey import ApiKey
+    from keywright.controller.arrivals import Arrivals
     from keywright.controller.cache import Cache
     from keywright.controller.memory import Memory
+    from keywright.controller.ports import Tally
     from keywright.controller.revocations import Revocations
     from keywright.controller.sight import Looked, Sight
     from keywright.kube.client import Client, Object
@@ -59,7 +63,8 @@ class Acting:
         *,
         system_namespace: str,
         clock: Callable[[], datetime],
-        minted: Callable[[Cause], None],
+        arrivals: Arrivals,
+        tally: Tally,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -67,13 +72,23 @@ class Acting:
         self._revocations = revocations
         self._system_namespace = system_namespace
         self._clock = clock
-        self._minted = minted
+        self._arrivals = arrivals
+        self._tally = tally
 
     async def act(self, action: actions.Action, api_key: ApiKey, memory: Memory, looked: Looked) -> bool:
         """Carry out one action; return whether it was, rather than overtaken by somebody else's write.
 
         Raises ApiError and TransportError for what only waiting can mend.
         """
+        try:
+            return await self._carry_out(action, api_key, memory, looked)
+        except (ApiError, TransportError) as error:
+            self._count_failure(action, error)
+            raise
+
+    async def _carry_out(
+        self, action: actions.Action, api_key: ApiKey, memory: Memory, looked: Looked
+    ) -> bool:
         match action:
             case actions.ReadSecret():
                 await self._read_secret(api_key, memory, looked)
@@ -121,11 +136,14 @@ class Acting:
             "status": action.status.wire(),
         }
         path = paths.api_key_status(metadata.namespace, metadata.name)
+        arrived = self._arrivals.time_of(api_key)  # the watch may tell of this write before its answer comes
         if not await self._written(self._client.replace(path, body), api_key, memory, looked):
             return False
         if action.activates is not None and action.status.current_key_id is not None:
             memory.revealed(action.status.current_key_id)
-            self._minted(action.activates)
+            if action.activates is Cause.FIRST and arrived is not None:
+                self._tally.waited((self._clock() - arrived).total_seconds())
+            self._tally.minted(action.activates)
         return True
 
     async def _write_secret(
@@ -150,6 +168,7 @@ class Acting:
                 memory.refused.update({action.reveals} - memory.sent)
                 return False
             if error.status in _REFUSALS:
+                self._count_failure(action, error)
                 explanation = _explanation(error, manifest, api_key.spec.secret.key)
                 memory.refuse(action.reveals, explanation, api_key.metadata.generation, self._clock())
                 log.warning(
@@ -178,6 +197,18 @@ class Acting:
         self._cache.put(SECRET, answer)
         memory.secret_seen = max(memory.secret_seen, version_of(answer))
         looked.secret = SecretView.of(answer)
+
+    def _count_failure(self, action: actions.Action, error: ApiError | TransportError) -> None:
+        match action:
+            case actions.WriteSecret(reveals=str()):
+                step = "reveal"
+            case actions.WriteStatus(publishes=RawKey()):
+                step = "publish"
+            case actions.WriteStatus(activates=Cause()):
+                step = "activate"
+            case _:
+                return
+        self._tally.mint_failed(step, str(error.status) if isinstance(error, ApiError) else error.code)
 
     async def _delete_secret(self, action: actions.DeleteSecret, api_key: ApiKey, looked: Looked) -> bool:
         path = paths.secret(api_key.metadata.namespace, api_key.secret_name)

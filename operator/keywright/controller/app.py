@@ -19,6 +19,7 @@ import structlog
 import kopf
 from keywright.controller import handlers, preflight
 from keywright.controller.cache import KINDS, Cache, key_of
+from keywright.controller.census import Census
 from keywright.controller.inventory import Inventory
 from keywright.controller.metrics import Metrics
 from keywright.controller.ops import OpsServer
@@ -71,8 +72,9 @@ class App:
             watching=self._watches.listed,
             wake=self.queue.add,
             clock=lambda: datetime.now(UTC),
-            minted=metrics.count_mint,
+            tally=metrics,
         )
+        metrics.registry.register(Census(self.cache, time.time))
         metrics.read_at_scrape(depth=self.queue.depth, oldest=self.queue.oldest, skew=self._skew)
 
     def __copy__(self) -> App:

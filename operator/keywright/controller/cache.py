@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from sys import intern
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KINDS = ("project", "apikey", "revocation")
 SECRET, NAMESPACE = "secret", "namespace"
@@ -20,7 +25,7 @@ _REMEMBERED = 4096  # deletions; a late answer to a write follows its deletion w
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What can be asked of an ApiKey without parsing it."""
+    """What can be asked of an ApiKey without parsing it; times in seconds since 1970."""
 
     key: str
     uid: str
@@ -29,11 +34,18 @@ class Summary:
     secret: str
     created: str
     ready: bool
-    retiring: bool
     deleting: bool
     revision: int
     reason: str
     key_ids: tuple[str, ...]
+    states: tuple[str, ...]
+    next_rotation: float | None
+    expires: float | None
+
+    @property
+    def retiring(self) -> bool:
+        """Whether an older key is valid beside the current one."""
+        return "Retiring" in self.states
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class _Cached:
     uid: str
     resource_version: int
     generation: int
+    reason: str
     body: bytes
 
 
@@ -105,6 +118,10 @@ class Cache:
         """Return the `namespace/name` of every known object of a kind."""
         return list(self._objects[kind])
 
+    def reasons(self, kind: str) -> Iterator[str]:
+        """Return why each object of a kind is, or is not, Ready; nothing where it does not say."""
+        return (cached.reason for cached in self._objects[kind].values())
+
     def api_keys_of(self, project: str) -> list[str]:
         """Return the ApiKeys that refer to a Project, in no particular order."""
         return list(self._by_project.get(project, ()))
@@ -133,6 +150,10 @@ class Cache:
     def summary(self, key: str) -> Summary | None:
         """Return what is known of an ApiKey in short."""
         return self._summaries.get(key)
+
+    def summaries(self) -> Iterator[Summary]:
+        """Return every ApiKey, in short."""
+        return iter(self._summaries.values())
 
     def summaries_of(self, project: str) -> list[Summary]:
         """Return the ApiKeys that refer to a Project, in short."""
@@ -187,7 +208,7 @@ def summarise(obj: dict[str, Any]) -> Summary:
     ref = spec.get("projectRef") or {}
     secret = status.get("secretName") or (spec.get("secret") or {}).get("name") or metadata["name"]
     namespace = metadata.get("namespace", "")
-    ready: dict[str, Any] = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+    ready = _ready(status)
     generations = status.get("keys") or ()
     return Summary(
         key=key_of(obj),
@@ -197,20 +218,36 @@ def summarise(obj: dict[str, Any]) -> Summary:
         secret=f"{namespace}/{secret}",
         created=metadata.get("creationTimestamp", ""),
         ready=ready.get("status") == "True",
-        retiring=any(generation.get("state") == "Retiring" for generation in generations),
         deleting="deletionTimestamp" in metadata,
         revision=status.get("revision") or 0,
-        reason=ready.get("reason", ""),
+        reason=intern(ready.get("reason", "")),
         key_ids=tuple(dict.fromkeys(generation["id"] for generation in generations if "id" in generation)),
+        states=tuple(intern(generation.get("state", "")) for generation in generations),
+        next_rotation=_seconds(status.get("nextRotationTime")),
+        expires=_seconds(status.get("expiresAt")),
     )
 
 
 def _cached(obj: dict[str, Any], version: int, *, body: bool) -> _Cached:
     if not body:
-        return _Cached(obj["metadata"].get("uid", ""), version, 0, b"{}")
+        return _Cached(obj["metadata"].get("uid", ""), version, 0, "", b"{}")
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     text = json.dumps({**obj, "metadata": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
-    return _Cached(metadata.get("uid", ""), version, metadata.get("generation", 0), text)
+    reason = intern(_ready(obj.get("status") or {}).get("reason", ""))
+    return _Cached(metadata.get("uid", ""), version, metadata.get("generation", 0), reason, text)
+
+
+def _ready(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the Ready condition, empty where there is none."""
+    return next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read a time of a status; nothing where there is none, or somebody wrote what is no time."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def _number(version: str | None) -> int:

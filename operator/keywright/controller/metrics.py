@@ -1,12 +1,13 @@
 """What the operator counts, by the Prometheus conventions, in a registry of its own.
 
-Labels are bounded: kinds, verbs, resources, status codes and causes; never a name of an object.
+Labels are bounded: kinds, verbs, resources, status codes, causes, reasons; never a name of an object.
+What is true of the objects, rather than of this process, is in census.py.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,71 +19,117 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from keywright.api.apikey import Cause
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # From one API server round trip to a pass that waited for several under load.
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# From four writes to a Project that was applied later, or a quota that somebody had to raise.
+_UNTIL_READY = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+LABELS = {
+    "version": "the version of Keywright",
+    "verb": "`get`, `list`, `create`, `update`, `patch` or `delete`",
+    "resource": "the resource and subresource, such as `apikeys/status`",
+    "code": "an HTTP status, `transport` where no answer came, or another error's code",
+    "kind": "`apikey`, `project` or `revocation`",
+    "cause": ", ".join(f"`{cause}`" for cause in Cause),
+    "step": "of a mint: `publish` (digest into the status), `reveal` (value into the Secret) or `activate`",
+    "reason": "of the condition Ready, as in [Reasons](reasons.md); `Unknown` where it has none yet",
+    "ready": "`true` or `false`",
+    "state": "of a generation: `Pending`, `Active`, `Retiring`, `Retired`, `Expired` or `Revoked`",
+}
+"""What the values of each label are."""
+
+
+class Family(NamedTuple):
+    """One metric with all its labels, as it is documented."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    text: str
+    labels: tuple[str, ...] = ()
 
 
 class Metrics:
-    """Every metric of the operator."""
+    """Every metric of the process."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which only OpenMetrics has a use for
-        registry = self.registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        build = Gauge("keywright_build_info", "Which Keywright this is.", ["version"], registry=registry)
+        self.registry = CollectorRegistry()
+        self.families: list[Family] = []
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        build = self._gauge("keywright_build_info", "Which Keywright this is.", "version")
         build.labels(version=version("keywright")).set(1)
-        self.api_requests = Counter(
-            "keywright_api_requests_total",
-            "Requests to the API server, without kopf's watches; code is the HTTP status or `transport`.",
-            ["verb", "resource", "code"],
-            registry=registry,
+        self.leader = self._gauge(
+            "keywright_leader", "1 while this process is the one that acts, 0 while it stands by."
         )
-        self.queue_depth = Gauge(
-            "keywright_queue_depth",
-            "Objects that are due and wait for a worker.",
-            registry=registry,
+        self._clock_skew = self._gauge(
+            "keywright_clock_skew_seconds", "Local clock minus the API server's, as of its last answer."
         )
-        self.queue_oldest = Gauge(
-            "keywright_queue_oldest_seconds",
-            "How long the longest-waiting of them has been due.",
-            registry=registry,
+        self._queue_depth = self._gauge(
+            "keywright_queue_depth", "Objects that are due and wait for a worker."
         )
-        self.reconcile_duration = Histogram(
+        self._queue_oldest = self._gauge(
+            "keywright_queue_oldest_seconds", "How long the longest-waiting of them has been due."
+        )
+        self.reconcile_duration = self._histogram(
             "keywright_reconcile_duration_seconds",
             "How long one pass over one object took.",
-            ["kind"],
-            buckets=_SECONDS,
-            registry=registry,
+            "kind",
+            _SECONDS,
         )
-        self.reconcile_errors = Counter(
-            "keywright_reconcile_errors_total",
-            "Passes that ended in an error; code is an HTTP status, an error's code or `internal`.",
-            ["kind", "code"],
-            registry=registry,
+        self.reconcile_errors = self._counter(
+            "keywright_reconcile_errors_total", "Passes that ended in an error.", "kind", "code"
         )
-        self.mints = Counter(
-            "keywright_mints_total",
-            "Keys revealed, by cause.",
-            ["cause"],
-            registry=registry,
+        self._api_requests = self._counter(
+            "keywright_api_requests_total",
+            "Requests to the API server, without kopf's watches.",
+            "verb",
+            "resource",
+            "code",
         )
-        self.clock_skew = Gauge(
-            "keywright_clock_skew_seconds",
-            "Local clock minus the API server's, as of its last answer.",
-            registry=registry,
+        self._mints = self._counter("keywright_mints_total", "Keys revealed, or adopted, by cause.", "cause")
+        self._rotations = self._counter(
+            "keywright_rotations_total", "Those of them that replaced an older key.", "cause"
         )
+        self._mint_failures = self._counter(
+            "keywright_mint_failures_total",
+            "Steps of a mint that the API server refused or did not answer; each is tried again.",
+            "step",
+            "code",
+        )
+        self._ready_duration = self._histogram(
+            "keywright_apikey_ready_duration_seconds",
+            "From the creation of an ApiKey to its first key, whatever it waited for.",
+            None,
+            _UNTIL_READY,
+        )
+        for cause in Cause:  # from 0 on, so that a rate sees the first one
+            self._mints.labels(cause=cause)
+            if _replaces(cause):
+                self._rotations.labels(cause=cause)
 
     def count_request(self, verb: str, resource: str, code: str) -> None:
         """Count one request to the API server."""
-        self.api_requests.labels(verb=verb, resource=resource, code=code).inc()
+        self._api_requests.labels(verb=verb, resource=resource, code=code).inc()
 
-    def count_mint(self, cause: str) -> None:
-        """Count one revealed key."""
-        self.mints.labels(cause=cause).inc()
+    def minted(self, cause: Cause) -> None:
+        """Count one key revealed or adopted."""
+        self._mints.labels(cause=cause).inc()
+        if _replaces(cause):
+            self._rotations.labels(cause=cause).inc()
+
+    def waited(self, seconds: float) -> None:
+        """Count how long an ApiKey has waited for its first key."""
+        self._ready_duration.observe(max(seconds, 0.0))
+
+    def mint_failed(self, step: str, code: str) -> None:
+        """Count one step of a mint (publish, reveal, activate) that the API server did not carry out."""
+        self._mint_failures.labels(step=step, code=code).inc()
 
     def read_at_scrape(
         self,
@@ -92,6 +139,23 @@ class Metrics:
         skew: Callable[[], float],
     ) -> None:
         """Name the functions that gauges are read from."""
-        self.queue_depth.set_function(depth)
-        self.queue_oldest.set_function(oldest)
-        self.clock_skew.set_function(skew)
+        self._queue_depth.set_function(depth)
+        self._queue_oldest.set_function(oldest)
+        self._clock_skew.set_function(skew)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.families.append(Family(name, "counter", text, labels))
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.families.append(Family(name, "gauge", text, labels))
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, label: str | None, buckets: tuple[float, ...]) -> Histogram:
+        labels = (label,) if label else ()
+        self.families.append(Family(name, "histogram", text, labels))
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+
+def _replaces(cause: Cause) -> bool:
+    return cause not in {Cause.FIRST, Cause.ADOPTED}

@@ -77,6 +77,19 @@ class Watching(Protocol):
     def __call__(self, kind: str) -> bool: ...
 
 
+class Tally(Protocol):
+    """Counts what becomes of mints."""
+
+    def minted(self, cause: Cause) -> None:
+        """Count one key revealed or adopted."""
+
+    def waited(self, seconds: float) -> None:
+        """Count how long an ApiKey has waited for its first key."""
+
+    def mint_failed(self, step: str, code: str) -> None:
+        """Count one step of a mint (publish, reveal, activate) that the API server did not carry out."""
+
+
 class ReconcilerFactory(Protocol):
     """How one is made."""
 
@@ -90,5 +103,5 @@ class ReconcilerFactory(Protocol):
         watching: Watching,
         wake: Wake,
         clock: Callable[[], datetime],
-        minted: Callable[[Cause], None],
+        tally: Tally,
     ) -> Reconciler: ...

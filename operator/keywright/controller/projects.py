@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -189,17 +190,18 @@ def _status(project: Project, counts: ProjectKeys, now: datetime) -> ProjectStat
 
 
 def _with_ready(project: Project, reason: ProjectReason, message: str, now: datetime) -> ProjectStatus:
-    generation = project.metadata.generation
-    ready = condition(
+    generation, accepted = project.metadata.generation, reason is ProjectReason.ACCEPTED
+    said = partial(
+        condition,
         project.status.conditions,
-        "Ready",
-        holds=reason is ProjectReason.ACCEPTED,
         reason=reason,
         message=message,
         now=now,
         generation=generation,
     )
-    return project.status.model_copy(update={"observed_generation": generation, "conditions": (ready,)})
+    ready = said("Ready", holds=accepted)
+    conditions = (ready,) if accepted else (ready, said("Stalled", holds=True))
+    return project.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def _problem(project: Project) -> schedule.Problem | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from keywright.api.reasons import ReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
+from keywright.controller.arrivals import Arrivals
 from keywright.controller.cache import NAMESPACE, SECRET, key_of, summarise
 from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from keywright.api.apikey import Cause
     from keywright.controller.cache import Cache
-    from keywright.controller.ports import Wake, Watching
+    from keywright.controller.ports import Tally, Wake, Watching
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -39,13 +39,14 @@ class Reconciler:
         watching: Watching,
         wake: Wake,
         clock: Callable[[], datetime],
-        minted: Callable[[Cause], None],
+        tally: Tally,
     ) -> None:
         self._cache = cache
         self._wake = wake
         self._project_generations: dict[str, tuple[str, int]] = {}
         self._leaving: set[str] = set()
         self._labels: dict[str, dict[str, str]] = {}
+        self._arrivals = Arrivals(clock)
         self._revocations = Revocations(
             client, cache, system_namespace=system_namespace, wake=wake, clock=clock
         )
@@ -57,7 +58,8 @@ class Reconciler:
             self._revocations,
             system_namespace=system_namespace,
             clock=clock,
-            minted=minted,
+            arrivals=self._arrivals,
+            tally=tally,
         )
         vanished = Vanished(client, sight, acting, clock=clock)
         self._api_keys = ApiKeys(cache, recorder, sight, acting, vanished, clock=clock)
@@ -89,6 +91,7 @@ class Reconciler:
 
     def _api_key_changed(self, event_type: str | None, obj: dict[str, Any]) -> None:
         summary = summarise(obj)
+        self._arrivals.observe(summary, gone=event_type == "DELETED")
         self._wake(f"project:{summary.project}")
         if event_type == "DELETED":
             if self._api_keys.gone(obj):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Policy = Callable[[Facts], Verdict | None]
 
 # What stops every mint. The rest stops only the first one: what is in use keeps rotating.
-_STOPPING = frozenset(
+STOPPING = frozenset(
     {
         ReadyReason.REVOKED,
         ReadyReason.PROJECT_NOT_FOUND,
@@ -164,7 +164,7 @@ def may_mint(facts: Facts) -> bool:
     if end is not None and end <= facts.now:
         return False
     reasons = {verdict.reason for verdict in objections(facts)}
-    return not (reasons & _STOPPING if facts.revision else reasons)
+    return not (reasons & STOPPING if facts.revision else reasons)
 
 
 def verdict(facts: Facts, due: Due | None) -> Verdict:

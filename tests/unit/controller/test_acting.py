@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from keywright.controller.sight import UnreadableStatusError
 from keywright.keys.raw import digest_of
 from keywright.kube import paths
 from keywright.kube.errors import ApiError, TransportError
-from tiny_api import Object, TinyApi, Told, refusal
+from tiny_api import Counted, Object, TinyApi, Told, refusal
 from world import new_api_key, new_project
 
 NAME = "apikey:shop/checkout"
@@ -43,7 +44,7 @@ class Process:
     clock: Clock
     cache: Cache = field(default_factory=Cache)
     told: Told = field(default_factory=Told)
-    minted: list[Cause] = field(default_factory=list)
+    tally: Counted = field(default_factory=Counted)
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(
@@ -54,7 +55,7 @@ class Process:
             watching=lambda _kind: False,
             wake=lambda *_key, **_how: None,
             clock=self.clock,
-            minted=self.minted.append,
+            tally=self.tally,
         )
 
     def hear(self) -> None:
@@ -125,7 +126,67 @@ async def test_a_key_is_minted(process: Process, api: TinyApi) -> None:
 
     (generation,) = api.objects[API_KEY]["status"]["keys"]
     assert ("Active", digest_of(value(api))) == (generation["state"], generation["digest"])
-    assert [Cause.FIRST] == process.minted
+    assert [Cause.FIRST] == process.tally.causes
+
+
+@pytest.mark.parametrize(
+    ("step", "verb", "path", "error", "code"),
+    [
+        ("publish", "update", STATUS, refusal("update", STATUS, 500), "500"),
+        ("reveal", "create", SECRET, refusal("create", SECRET, 403), "403"),
+        ("reveal", "create", SECRET, TransportError("no answer"), "transport"),
+    ],
+)
+async def test_a_step_of_a_mint_that_fails_is_counted(
+    process: Process, api: TinyApi, step: str, verb: str, path: str, error: Exception, code: str
+) -> None:
+    fail_once(api, verb, path, error)
+    with contextlib.suppress(ApiError, TransportError):
+        await process.act()
+    assert [(step, code)] == process.tally.failures
+
+
+async def test_an_activation_that_fails_is_counted(process: Process, api: TinyApi) -> None:
+    def before(verb: str, path: str) -> None:
+        if (verb, path) == ("update", STATUS) and SECRET in api.objects:
+            raise refusal(verb, path, 503)
+
+    api.before = before
+    with pytest.raises(ApiError):
+        await process.act()
+    assert [("activate", "503")] == process.tally.failures
+
+
+async def test_what_somebody_else_did_first_is_no_failure_and_neither_is_a_repair(
+    process: Process, api: TinyApi
+) -> None:
+    fail_once(api, "create", SECRET, refusal("create", SECRET, 409))
+    await process.act()
+    edit(api, spec={"secret": {"labels": {"tier": "gold"}}}, metadata={"generation": 2})
+    process.hear()
+    fail_once(api, "update", SECRET, refusal("update", SECRET, 422))
+    await process.act()
+    assert [] == process.tally.failures
+
+
+async def test_the_first_key_is_timed_and_no_later_one(process: Process, api: TinyApi, clock: Clock) -> None:
+    clock.now += timedelta(seconds=2)
+    await process.act()
+    (seconds,) = process.tally.waits
+    assert 2 <= seconds < 3
+    edit(api, metadata={"annotations": {"keywright.dev/rotate": "now"}})
+    process.hear()
+    await process.act()
+    assert [Cause.FIRST, Cause.REQUESTED] == process.tally.causes
+    assert 1 == len(process.tally.waits)
+
+
+async def test_an_adopted_key_is_not_timed(process: Process, api: TinyApi, clock: Clock) -> None:
+    await process.act()
+    del api.objects[API_KEY]["status"]
+    other = started(api, clock)
+    await other.act()
+    assert ([Cause.ADOPTED], []) == (other.tally.causes, other.tally.waits)
 
 
 async def test_a_held_value_is_not_revealed_over_one_that_another_process_has_revealed(
@@ -139,13 +200,13 @@ async def test_a_held_value_is_not_revealed_over_one_that_another_process_has_re
     other = started(api, clock)
     await other.act()
     revealed, status = value(api), api.objects[API_KEY]["status"]
-    assert [Cause.FIRST] == other.minted
+    assert [Cause.FIRST] == other.tally.causes
 
     await process.act()  # its watch has told it nothing of that
 
     assert revealed == value(api)
     assert status["currentKeyID"] == api.objects[API_KEY]["status"]["currentKeyID"]
-    assert [] == process.minted
+    assert [] == process.tally.causes
 
 
 async def test_a_held_value_of_a_rotation_is_not_revealed_over_another_one_either(
@@ -161,7 +222,7 @@ async def test_a_held_value_of_a_rotation_is_not_revealed_over_another_one_eithe
     other = started(api, clock)
     await other.act()
     revealed = value(api)
-    assert [Cause.REQUESTED] == other.minted
+    assert [Cause.REQUESTED] == other.tally.causes
 
     await process.act()
 
@@ -202,7 +263,7 @@ async def test_a_secret_that_was_read_before_another_process_rotated_is_not_take
     monkeypatch.setattr(api, "get", overtaken)
     await process.act()
 
-    assert [Cause.REQUESTED] == other.minted
+    assert [Cause.REQUESTED] == other.tally.causes
     written = [path for verb, path in api.requests if (verb, path) == ("update", STATUS)]
     assert 4 == len(written), "publish and activate, of the first and of the second, and nothing more"
 

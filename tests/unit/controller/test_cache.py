@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -89,6 +90,15 @@ def test_api_keys_are_found_by_project(cache: Cache) -> None:
     assert cache.summary("shop/checkout") is None
 
 
+def test_the_reasons_of_a_kind_are_those_of_what_is_there_now(cache: Cache) -> None:
+    cache.put("project", api_key(1, conditions=[{"type": "Ready", "reason": "InvalidSpec"}]))
+    assert list(cache.reasons("project")) == ["InvalidSpec"]
+    cache.put("project", api_key(2, conditions=[{"type": "Ready", "reason": "Accepted"}]))
+    assert list(cache.reasons("project")) == ["Accepted"]
+    cache.remove("project", "shop/checkout")
+    assert list(cache.reasons("project")) == []
+
+
 def test_what_mentions_a_text_is_found(cache: Cache) -> None:
     cache.put("apikey", api_key(keys=[{"digest": "sha256:ab"}]))
     assert cache.mentioning("apikey", "sha256:ab") == ["shop/checkout"]
@@ -101,7 +111,11 @@ def test_a_summary_says_what_counting_needs() -> None:
         {"type": "Ready", "status": "True", "reason": "Active"},
     ]
     generations = [{"id": "k2", "state": "Active"}, {"id": "k1", "state": "Retiring"}]
-    obj = api_key(conditions=conditions, keys=generations, revision=4)
+    times: dict[str, Any] = {
+        "nextRotationTime": "2026-02-01T00:00:00Z",
+        "expiresAt": "2026-03-01T00:00:00Z",
+    }
+    obj = api_key(conditions=conditions, keys=generations, revision=4, **times)
     obj["metadata"] |= {
         "creationTimestamp": "2026-01-01T00:00:00Z",
         "deletionTimestamp": "2026-01-02T00:00:00Z",
@@ -114,15 +128,19 @@ def test_a_summary_says_what_counting_needs() -> None:
         secret="shop/checkout",
         created="2026-01-01T00:00:00Z",
         ready=True,
-        retiring=True,
         deleting=True,
         revision=4,
         reason="Active",
         key_ids=("k2", "k1"),
+        states=("Active", "Retiring"),
+        next_rotation=datetime(2026, 2, 1, tzinfo=UTC).timestamp(),
+        expires=datetime(2026, 3, 1, tzinfo=UTC).timestamp(),
     )
     assert expected == summarise(obj)
+    assert expected.retiring
 
 
 def test_an_object_with_nothing_in_it_is_summed_up_all_the_same() -> None:
-    summary = summarise({"metadata": {"namespace": "a", "name": "b"}, "status": {"keys": None}})
-    assert (summary.project, summary.ready, summary.revision) == ("a/", False, 0)
+    status = {"keys": None, "expiresAt": "soon"}
+    summary = summarise({"metadata": {"namespace": "a", "name": "b"}, "status": status})
+    assert (summary.project, summary.ready, summary.revision, summary.expires) == ("a/", False, 0, None)
