@@ -162,12 +162,14 @@ def version_of(obj: dict[str, Any]) -> int:
 
 
 def summarise(obj: dict[str, Any]) -> Summary:
-    """Return an ApiKey in short, whatever is missing from it."""
-    metadata, status = obj["metadata"], obj.get("status") or {}
-    ref = (obj.get("spec") or {}).get("projectRef") or {}
+    """Return an ApiKey in short, whatever is missing from it or has another form than the schema says."""
+    metadata, status = obj["metadata"], _mapping(obj.get("status"))
+    ref = _mapping(_mapping(obj.get("spec")).get("projectRef"))
     namespace = metadata.get("namespace", "")
-    ready: dict[str, Any] = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
-    generations = status.get("keys") or ()
+    ready = next((c for c in _mappings(status.get("conditions")) if c.get("type") == "Ready"), {})
+    generations = _mappings(status.get("keys"))
+    ids = (generation.get("id") for generation in generations)
+    revision = status.get("revision")
     return Summary(
         key=key_of(obj),
         uid=metadata.get("uid", ""),
@@ -177,10 +179,18 @@ def summarise(obj: dict[str, Any]) -> Summary:
         ready=ready.get("status") == "True",
         retiring=any(generation.get("state") == "Retiring" for generation in generations),
         deleting="deletionTimestamp" in metadata,
-        revision=status.get("revision") or 0,
-        reason=ready.get("reason", ""),
-        key_ids=tuple(dict.fromkeys(generation["id"] for generation in generations if "id" in generation)),
+        revision=revision if isinstance(revision, int) else 0,
+        reason=str(ready.get("reason", "")),
+        key_ids=tuple(dict.fromkeys(key_id for key_id in ids if isinstance(key_id, str))),
     )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _cached(obj: dict[str, Any], version: int) -> _Cached:

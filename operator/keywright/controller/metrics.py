@@ -37,7 +37,8 @@ class Metrics:
         build.labels(version=version("keywright")).set(1)
         self.api_requests = Counter(
             "keywright_api_requests_total",
-            "Requests to the API server, without kopf's watches; code is the HTTP status or `transport`.",
+            "Requests to the API server, without kopf's watches; code is the HTTP status, `transport` or, "
+            "for a write that was held back, `not_leading`.",
             ["verb", "resource", "code"],
             registry=registry,
         )
@@ -76,6 +77,12 @@ class Metrics:
             registry=registry,
         )
 
+        self.leader = Gauge(
+            "keywright_leader",
+            "1 where this replica acts, 0 where it stands by.",
+            registry=registry,
+        )
+
     def count_request(self, verb: str, resource: str, code: str) -> None:
         """Count one request to the API server."""
         self.api_requests.labels(verb=verb, resource=resource, code=code).inc()
@@ -90,8 +97,10 @@ class Metrics:
         depth: Callable[[], float],
         oldest: Callable[[], float],
         skew: Callable[[], float],
+        leader: Callable[[], float],
     ) -> None:
         """Name the functions that gauges are read from."""
         self.queue_depth.set_function(depth)
         self.queue_oldest.set_function(oldest)
         self.clock_skew.set_function(skew)
+        self.leader.set_function(leader)
