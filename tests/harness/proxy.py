@@ -40,7 +40,8 @@ class Proxy:
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
-        threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
         if not self._up.wait(30):
             raise AssertionError("the proxy does not start")
 
@@ -55,6 +56,11 @@ class Proxy:
     def stop(self) -> None:
         """Close the port and every connection."""
         self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # which ends what still hangs
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self._open, self._over = asyncio.Event(), asyncio.Event()

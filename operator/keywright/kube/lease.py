@@ -101,7 +101,7 @@ class Lease:
         return await self._claim()
 
     async def release(self) -> None:
-        """Let a candidate take over at once. Raises as `attempt` does; nothing to do where it is not held."""
+        """Let a candidate take over at once. Raises as `attempt` does, and then does not try again."""
         self._deadline = float("-inf")
         try:
             await self._vacate()
@@ -110,6 +110,8 @@ class Lease:
                 raise
             await self._read()
             await self._vacate()
+        finally:
+            self._holding = False
 
     async def _read(self) -> None:
         try:
@@ -154,7 +156,6 @@ class Lease:
             now = _now()
             vacant = {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now}
             await self._write({**self._spec, **vacant})
-        self._holding = False
 
     async def _write(self, spec: Object) -> None:
         path = paths.lease(self._namespace, self.name)

@@ -201,6 +201,20 @@ async def test_who_does_not_hold_it_releases_nothing(world: World) -> None:
     assert world.spec["holderIdentity"] == "second"
 
 
+async def test_a_release_that_failed_is_not_tried_again(world: World) -> None:
+    first = world.candidate("first")
+    await first.attempt()
+
+    def refuse(verb: str, path: str) -> None:
+        raise refusal(verb, path, 500)
+
+    world.api.before = refuse
+    with pytest.raises(ApiError):
+        await first.release()
+    await first.release()
+    assert not first.held()
+
+
 async def test_deleted_it_is_made_anew_by_its_holder_who_has_its_term_for_it(world: World) -> None:
     first, second = world.candidate("first"), world.candidate("second")
     await first.attempt()
