@@ -23,7 +23,7 @@ from harness.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.api import Object
+    from harness.api import Api, Object
     from harness.history import History
     from harness.operator import Operator
 
@@ -36,10 +36,13 @@ SPEC = {"rotation": {"policy": "Never", "overlap": "2s"}}
 def both(start_operator: Callable[..., Operator]) -> Iterator[list[Operator]]:
     """Two operators, each of which acts."""
     running = [start_operator(), start_operator()]
-    for operator in running:
-        operator.until_ready()
-    yield running
-    assert [0, 0] == [operator.stop() for operator in running]
+    try:
+        for operator in running:
+            operator.until_ready()
+        yield running
+    finally:
+        codes = [operator.stop() for operator in running]
+    assert [0, 0] == codes
 
 
 def test_a_storm_of_rotations_under_two_operators(
@@ -69,12 +72,51 @@ def test_a_storm_of_rotations_under_two_operators(
         assert digest_of(team.value(key["metadata"]["name"])) == active["digest"]
         assert active["id"] == key["status"]["currentKeyID"]
     for name in NAMES:
+        _one_is_active_at_most_and_revisions_only_grow(history, name)
         _every_value_was_published_before_it_was_readable(history, name)
         _no_value_came_back_or_was_overwritten_before_it_was_current(history, name)
         _each_new_value_had_its_cause(history, name)
     assert all(operator.metric('keywright_mints_total{cause="Requested"}') > 0 for operator in both), (
         "both took part"
     )
+
+
+def test_mints_rotations_and_deletions_at_once_under_two_operators(
+    both: list[Operator], admin: Api, system_namespace: str, team: Team, record: Callable[..., History]
+) -> None:
+    history = record(team.namespace, "ApiKey", "Secret")
+    staying, going = NAMES[::2], NAMES[1::2]
+    with _taking_turns(both):
+        for name in NAMES:
+            team.create(name, **SPEC)  # both find out at once that each of them has no key
+        for name in NAMES:
+            team.until_ready(name, seconds=60)
+        for name in NAMES:
+            team.annotate({ROTATE: "token"}, name)
+            if name in going:
+                team.delete(name)  # with a rotation on its way
+        for name in going:
+            team.until_gone(name, seconds=60)
+        _until_handled(team, "token")
+    for name in staying:
+        team.until_ready(name)
+    history.caught_up()
+
+    for name in NAMES:
+        _one_is_active_at_most_and_revisions_only_grow(history, name)
+        _every_value_was_published_before_it_was_readable(history, name, deleted=name in going)
+        _there_was_one_secret_with_one_name(history, name)
+    for name in staying:
+        _no_value_came_back_or_was_overwritten_before_it_was_current(history, name)
+        (active,) = generations(team.get(name), "Active")
+        assert (digest_of(team.value(name)), active["revision"]) == (active["digest"], 2)
+    assert {secret["metadata"]["name"] for secret in team.api.list("Secret", team.namespace)} == set(staying)
+    recorded = {one["spec"].get("keyID") for one in admin.list("Revocation", system_namespace)}
+    for name in going:
+        last = history.versions("ApiKey", name)[-1].obj
+        valid = {g["id"] for g in generations(last) if g["state"] in {"Pending", "Active"}}
+        assert valid, name
+        assert valid <= recorded, f"{name}: what was valid is revoked for good"
 
 
 @contextmanager
@@ -110,11 +152,33 @@ def _until_handled(team: Team, token: str) -> None:
     until(waiting, lambda names: not names, seconds=60, what=f"{token} is handled")
 
 
-def _every_value_was_published_before_it_was_readable(history: History, name: str) -> None:
-    for at, deleted, secret in history.versions("Secret", name):
+def _one_is_active_at_most_and_revisions_only_grow(history: History, name: str) -> None:
+    revisions = [0]
+    for one in history.versions("ApiKey", name):
+        assert len(generations(one.obj, "Active")) <= 1, name
+        revisions.append(one.obj["status"].get("revision", 0))
+    assert revisions == sorted(revisions), name
+
+
+def _there_was_one_secret_with_one_name(history: History, name: str) -> None:
+    (owner,) = {one.obj["metadata"]["uid"] for one in history.versions("ApiKey", name)}
+    owned = [
+        secret.obj["metadata"]
+        for secret in history.versions("Secret")
+        if owner in {reference["uid"] for reference in secret.obj["metadata"].get("ownerReferences", ())}
+    ]
+    assert {(secret["name"], secret["uid"]) for secret in owned} == {(name, owned[0]["uid"])}
+
+
+def _every_value_was_published_before_it_was_readable(
+    history: History, name: str, *, deleted: bool = False
+) -> None:
+    for at, gone, secret in history.versions("Secret", name):
+        if gone and deleted:
+            continue
         before = [one.obj for one in history.versions("ApiKey", name) if one.at < at]
         accepted = {g["digest"] for g in generations(before[-1]) if g["state"] in {"Pending", "Active"}}
-        assert not deleted, name
+        assert not gone, name
         assert digest_of(value_in(secret)) in accepted, name
 
 

@@ -26,6 +26,7 @@ _PLURALS = {
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "ResourceQuota": ("/api/v1", "resourcequotas"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
     "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),

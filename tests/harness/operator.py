@@ -52,7 +52,7 @@ class Operator:
                 parsed.append({"event": line, "level": "unformatted"})
         return parsed
 
-    def until_ready(self, seconds: float = 30) -> Operator:
+    def until_ready(self, seconds: float = 60) -> Operator:
         """Wait until /readyz says so."""
         until(self._status, lambda status: status == 200, seconds=seconds, what="the operator is ready")
         return self

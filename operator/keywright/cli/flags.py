@@ -9,12 +9,12 @@ import click
 
 # Flags of features that a later version has: accepted, so that manifests need no change then.
 LATER = {
-    "lease_name": "--lease-name",
     "rollout_restart": "--rollout-restart",
     "usage_url": "--usage-url",
     "usage_token_file": "--usage-token-file",
 }
 
+_LEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -25,6 +25,15 @@ def _listed(_context: click.Context, _parameter: click.Parameter, value: str | N
 
 def _single(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     return _valid("--system-namespace", value)
+
+
+def _lease(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if len(value) > 253 or not _LEASE.fullmatch(value):
+        raise click.UsageError(
+            f"--lease-name: {value!r} cannot be the name of a Lease; "
+            "give lower-case letters, digits, - and . such as keywright-operator"
+        )
+    return value
 
 
 def _valid(flag: str, name: str) -> str:
@@ -56,13 +65,14 @@ _FLAGS = (
     _flag(
         "--leader-elect/--no-leader-elect",
         default=True,
-        help="Without effect yet: there is no leader election, so run one replica only.",
+        help="Let one of several replicas act, by a Lease in the system namespace; without, each acts.",
     ),
     _flag(
         "--lease-name",
         metavar="NAME",
         default="keywright-operator",
-        help="Lease for leader election; without effect yet.",
+        callback=_lease,
+        help="That Lease; the chart grants the right to use it under its default name.",
     ),
     _flag(
         "--watch-secrets/--no-watch-secrets",

@@ -33,10 +33,11 @@ def operator(context: click.Context, /, **flags: Any) -> None:
     from keywright.controller.ports import Options, Realm  # noqa: PLC0415
 
     logs.configure(flags["log_format"], flags["log_level"])
-    _say_what_has_no_effect(context, flags)
+    _say_what_has_no_effect(context)
     options = Options(
         kubeconfig=flags["kubeconfig"],
         realm=Realm(namespaces=flags["namespaces"], system_namespace=flags["system_namespace"]),
+        lease_name=flags["lease_name"] if flags["leader_elect"] else None,
         bind_address=flags["bind_address"],
         ops_port=flags["ops_port"],
         watch_secrets=flags["watch_secrets"],
@@ -79,12 +80,10 @@ def _require_extras() -> None:
         raise click.UsageError('this command needs more packages: pip install "keywright[operator]"')
 
 
-def _say_what_has_no_effect(context: click.Context, flags: dict[str, Any]) -> None:
+def _say_what_has_no_effect(context: click.Context) -> None:
     import structlog  # noqa: PLC0415
 
     log = structlog.get_logger("keywright")
-    if flags["leader_elect"]:
-        log.warning("there is no leader election yet: run one replica only")
     given: Sequence[str] = [
         flag
         for name, flag in LATER.items()

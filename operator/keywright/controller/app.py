@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from keywright.controller import handlers, preflight
 from keywright.controller.cache import KINDS, Cache, key_of
 from keywright.controller.census import Census
 from keywright.controller.inventory import Inventory
+from keywright.controller.leadership import Leadership
 from keywright.controller.metrics import Metrics
 from keywright.controller.ops import OpsServer
 from keywright.controller.queue import Queue
@@ -29,6 +32,7 @@ from keywright.kube import paths
 from keywright.kube.client import Client
 from keywright.kube.errors import ApiError, TransportError
 from keywright.kube.events import Recorder
+from keywright.kube.lease import Lease
 from keywright.logs import describe
 
 if TYPE_CHECKING:
@@ -60,6 +64,9 @@ class App:
             client, self.cache, options.realm, self.receive, secrets=options.watch_secrets
         )
         self._all_known = asyncio.Event()
+        lease = _lease(options, client)
+        if lease is not None:
+            client.fence = lease.require
         self._ops = OpsServer(alive=self.alive, ready=self.ready, registry=metrics.registry)
         self._served = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -70,12 +77,20 @@ class App:
             self._recorder,
             system_namespace=options.realm.system_namespace,
             watching=self._watches.listed,
-            wake=self.queue.add,
+            wake=self._wake,
             clock=lambda: datetime.now(UTC),
             tally=metrics,
         )
         metrics.registry.register(Census(self.cache, time.time))
-        metrics.read_at_scrape(depth=self.queue.depth, oldest=self.queue.oldest, skew=self._skew)
+        self._leadership = Leadership(
+            lease, begin=self._reconciler.wake_all, stand_by=self._reconciler.stand_by
+        )
+        metrics.read_at_scrape(
+            depth=self.queue.depth,
+            oldest=self.queue.oldest,
+            skew=self._skew,
+            leader=lambda: float(self._leadership.leads()),
+        )
 
     def __copy__(self) -> App:
         """Return itself: kopf copies the memo for each object."""
@@ -114,7 +129,7 @@ class App:
             name = f"{kind}:{key}"
             self.queue.forget(name)
             if kind == "revocation" or "deletionTimestamp" in obj["metadata"]:
-                self.queue.add(name, urgent=True)
+                self._wake(name, urgent=True)
         try:
             self._reconciler.observe(kind, event_type, obj)
         except Exception as error:  # noqa: BLE001  kopf would log the message, which may quote the object
@@ -143,14 +158,14 @@ class App:
         return ended + [f"no end in sight for {key}" for key in self.queue.stuck()]
 
     def ready(self) -> list[str]:
-        """Return why the operator does not do its work now."""
+        """Return why the operator does not do its work now; standing by is work."""
         problems = [] if self._all_known.is_set() else ["not everything that exists is known yet"]
         last = self._client.last_contact
         if last is None or time.monotonic() - last > _SILENCE:
             problems.append(f"the API server has not answered for {_SILENCE:.0f} s")
         if abs(self._skew()) > MAX_SKEW.total_seconds():
             problems.append(f"the clock differs from the API server's by {self._skew():.0f} s: set it")
-        return problems
+        return problems + self._leadership.problems()
 
     async def close(self) -> None:
         """End every task and connection; calling it again does nothing."""
@@ -162,6 +177,7 @@ class App:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._leadership.release()
         await self._ops.close()
         await self._client.close()
 
@@ -181,11 +197,12 @@ class App:
             "workers": self.queue.run(
                 self._reconciler.reconcile,
                 self._options.workers,
-                gate=self._all_known,
+                gate=self._leadership.acting,
             ),
             "inventory": self._inventory.run(self._served),
             "watches": self._watches.run(),
             "barrier": self._open(),
+            "leadership": self._leadership.run(self._all_known),
             "events": self._recorder.run(),
             "heartbeat": self._beat(),
         }
@@ -207,8 +224,21 @@ class App:
                 log.warning("the clock differs from the API server's", seconds=round(self._skew()))
             await asyncio.sleep(_HEARTBEAT)
 
+    def _wake(self, key: str, *, urgent: bool = False) -> None:
+        """Queue a name; while another replica acts nothing is queued, and everything once this one does."""
+        if self._leadership.acting.is_set():
+            self.queue.add(key, urgent=urgent)
+
     def _skew(self) -> float:
         return self._client.skew.total_seconds() if self._client.skew is not None else 0.0
+
+
+def _lease(options: Options, client: Client) -> Lease | None:
+    if options.lease_name is None:
+        return None
+    # A name of its own for each process: one that is started anew in the same pod is another candidate.
+    identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+    return Lease(client.unfenced(), options.realm.system_namespace, options.lease_name, identity)
 
 
 async def serve(options: Options, make: ReconcilerFactory) -> None:

@@ -202,14 +202,16 @@ def version_of(obj: dict[str, Any]) -> int:
 
 
 def summarise(obj: dict[str, Any]) -> Summary:
-    """Return an ApiKey in short, whatever is missing from it."""
-    metadata, status = obj["metadata"], obj.get("status") or {}
-    spec = obj.get("spec") or {}
-    ref = spec.get("projectRef") or {}
-    secret = status.get("secretName") or (spec.get("secret") or {}).get("name") or metadata["name"]
+    """Return an ApiKey in short, whatever is missing from it or has another form than the schema says."""
+    metadata, status = obj["metadata"], _mapping(obj.get("status"))
+    spec = _mapping(obj.get("spec"))
+    ref = _mapping(spec.get("projectRef"))
+    secret = status.get("secretName") or _mapping(spec.get("secret")).get("name") or metadata["name"]
     namespace = metadata.get("namespace", "")
     ready = _ready(status)
-    generations = status.get("keys") or ()
+    generations = _mappings(status.get("keys"))
+    ids = (generation.get("id") for generation in generations)
+    revision = status.get("revision")
     return Summary(
         key=key_of(obj),
         uid=metadata.get("uid", ""),
@@ -219,13 +221,25 @@ def summarise(obj: dict[str, Any]) -> Summary:
         created=metadata.get("creationTimestamp", ""),
         ready=ready.get("status") == "True",
         deleting="deletionTimestamp" in metadata,
-        revision=status.get("revision") or 0,
-        reason=intern(ready.get("reason", "")),
-        key_ids=tuple(dict.fromkeys(generation["id"] for generation in generations if "id" in generation)),
-        states=tuple(intern(generation.get("state", "")) for generation in generations),
+        revision=revision if isinstance(revision, int) else 0,
+        reason=_word(ready.get("reason")),
+        key_ids=tuple(dict.fromkeys(key_id for key_id in ids if isinstance(key_id, str))),
+        states=tuple(_word(generation.get("state")) for generation in generations),
         next_rotation=_seconds(status.get("nextRotationTime")),
         expires=_seconds(status.get("expiresAt")),
     )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _word(value: object) -> str:
+    return intern(value) if isinstance(value, str) else ""
 
 
 def _cached(obj: dict[str, Any], version: int, *, body: bool) -> _Cached:
@@ -233,19 +247,19 @@ def _cached(obj: dict[str, Any], version: int, *, body: bool) -> _Cached:
         return _Cached(obj["metadata"].get("uid", ""), version, 0, "", b"{}")
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     text = json.dumps({**obj, "metadata": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
-    reason = intern(_ready(obj.get("status") or {}).get("reason", ""))
+    reason = _word(_ready(_mapping(obj.get("status"))).get("reason"))
     return _Cached(metadata.get("uid", ""), version, metadata.get("generation", 0), reason, text)
 
 
 def _ready(status: dict[str, Any]) -> dict[str, Any]:
     """Return the Ready condition, empty where there is none."""
-    return next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+    return next((c for c in _mappings(status.get("conditions")) if c.get("type") == "Ready"), {})
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(text: object) -> float | None:
     """Read a time of a status; nothing where there is none, or somebody wrote what is no time."""
     try:
-        return datetime.fromisoformat(text).timestamp() if text else None
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
     except ValueError:
         return None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from keywright.controller.backoff import asked_for
 from keywright.controller.cache import KINDS, key_of, version_of
 from keywright.kube import paths
 from keywright.kube.errors import ApiError, TransportError
@@ -101,8 +102,9 @@ class Inventory:
             try:
                 return await self._list_once()
             except (ApiError, TransportError) as error:
-                log.warning("cannot list", error=str(error), retry_in=wait)
-                await asyncio.sleep(wait)
+                pause = max(wait, asked_for(error))
+                log.warning("cannot list", error=str(error), retry_in=pause)
+                await asyncio.sleep(pause)
                 wait = min(wait * 2, 5.0)
 
     async def _list_once(self) -> Listed:

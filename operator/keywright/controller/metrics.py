@@ -64,7 +64,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         build = self._gauge("keywright_build_info", "Which Keywright this is.", "version")
         build.labels(version=version("keywright")).set(1)
-        self.leader = self._gauge(
+        self._leader = self._gauge(
             "keywright_leader", "1 while this process is the one that acts, 0 while it stands by."
         )
         self._clock_skew = self._gauge(
@@ -137,11 +137,13 @@ class Metrics:
         depth: Callable[[], float],
         oldest: Callable[[], float],
         skew: Callable[[], float],
+        leader: Callable[[], float],
     ) -> None:
         """Name the functions that gauges are read from."""
         self._queue_depth.set_function(depth)
         self._queue_oldest.set_function(oldest)
         self._clock_skew.set_function(skew)
+        self._leader.set_function(leader)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         self.families.append(Family(name, "counter", text, labels))

@@ -49,6 +49,8 @@ class Options:
 
     kubeconfig: str | None = None
     realm: Realm = Realm()
+    lease_name: str | None = None
+    """Which Lease of the system namespace says who acts; None: this process does, whoever else runs."""
     bind_address: str = "127.0.0.1"
     ops_port: int = 8081
     workers: int = 8
@@ -63,6 +65,12 @@ class Reconciler(Protocol):
 
     def observe(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
         """Take note of a watch event, after the cache has, and wake whom it concerns."""
+
+    def wake_all(self) -> None:
+        """Wake everything that is known, because waking had no effect until now."""
+
+    def stand_by(self) -> None:
+        """Let go of what is kept to be acted on, where another replica has had time to act on it."""
 
 
 class Wake(Protocol):

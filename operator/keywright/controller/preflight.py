@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from keywright.controller.backoff import asked_for
 from keywright.errors import KeywrightError
 from keywright.kube import paths
 from keywright.kube.errors import ApiError, TransportError
@@ -40,6 +41,7 @@ async def require_system_namespace(client: Client, name: str) -> None:
                 ) from None
             if error.status == _FORBIDDEN:  # installed for listed namespaces, without a right to read them
                 return
+            wait = max(wait, asked_for(error))
             log.warning("the API server does not let us in yet", error=str(error), retry_in=wait)
         except TransportError as error:
             server = (await client.identity()).server

@@ -88,7 +88,7 @@ class Queue:
         return [key for key, entry in self._entries.items() if entry.started and entry.started < limit]
 
     async def run(self, worker: Worker, workers: int = 8, *, gate: asyncio.Event | None = None) -> None:
-        """Work until stopped, from when `gate` is set; `worker` returns the seconds until a name is due."""
+        """Work until stopped, while `gate` is set; `worker` returns the seconds until a name is due."""
         async with asyncio.TaskGroup() as group:
             for number in range(workers):
                 group.create_task(self._work(worker, gate), name=f"keywright worker {number}")
@@ -102,13 +102,14 @@ class Queue:
             self._wake_one()
 
     async def _work(self, worker: Worker, gate: asyncio.Event | None) -> None:
-        if gate is not None:
-            await gate.wait()
-        while (key := await self._next()) is not None:
+        while (key := await self._next(gate)) is not None:
             await self._look_at(key, worker)
 
-    async def _next(self) -> str | None:
+    async def _next(self, gate: asyncio.Event | None) -> str | None:
         while not self._stopping:
+            if gate is not None and not gate.is_set():
+                await gate.wait()
+                continue  # it may have been stopped meanwhile
             while lane := self._urgent or self._others:
                 key = lane.popleft()
                 entry = self._entries.get(key)

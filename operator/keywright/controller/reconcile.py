@@ -8,7 +8,7 @@ from keywright.api.reasons import ReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.arrivals import Arrivals
-from keywright.controller.cache import NAMESPACE, SECRET, key_of, summarise
+from keywright.controller.cache import KINDS, NAMESPACE, SECRET, key_of, summarise
 from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
@@ -61,8 +61,8 @@ class Reconciler:
             arrivals=self._arrivals,
             tally=tally,
         )
-        vanished = Vanished(client, sight, acting, clock=clock)
-        self._api_keys = ApiKeys(cache, recorder, sight, acting, vanished, clock=clock)
+        self._vanished = Vanished(client, sight, acting, clock=clock)
+        self._api_keys = ApiKeys(cache, recorder, sight, acting, self._vanished, clock=clock)
         self._projects = Projects(client, cache, recorder, clock=clock)
 
     async def reconcile(self, key: str) -> float | None:
@@ -88,6 +88,20 @@ class Reconciler:
         else:
             self._revocations.observe(event_type, obj)
             self._wake(f"revocation:{key_of(obj)}")
+
+    def wake_all(self) -> None:
+        """Wake everything that is known, because waking had no effect until now."""
+        for kind in KINDS:
+            for name in self._cache.keys(kind):
+                summary = self._cache.summary(name) if kind == "apikey" else None
+                urgent = kind == "revocation" or (summary is not None and summary.deleting)
+                self._wake(f"{kind}:{name}", urgent=urgent)
+        for name in self._vanished.names():
+            self._wake(f"apikey:{name}", urgent=True)
+
+    def stand_by(self) -> None:
+        """Let go of what is kept to be acted on, where another replica has had time to act on it."""
+        self._vanished.forget_handed_over()
 
     def _api_key_changed(self, event_type: str | None, obj: dict[str, Any]) -> None:
         summary = summarise(obj)

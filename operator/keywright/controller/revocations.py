@@ -17,7 +17,7 @@ from keywright.api.apikey import ApiKey
 from keywright.api.meta import API_VERSION, format_time, round_up
 from keywright.api.reasons import RevocationReadyReason
 from keywright.api.revocation import Revocation, RevocationReason, RevocationStatus
-from keywright.controller.cache import key_of
+from keywright.controller.cache import key_of, summarise
 from keywright.keys import revocations as records
 from keywright.keys.actions import CreateRecord
 from keywright.keys.conditions import condition
@@ -85,8 +85,7 @@ class Revocations:
 
     def appeared(self, obj: dict[str, Any]) -> None:
         """Take note of an ApiKey: Revocations that named nothing until now may name it."""
-        ids = [generation.get("id") for generation in (obj.get("status") or {}).get("keys") or ()]
-        for target in (f"key:{key_of(obj)}", *(f"id:{key_id}" for key_id in ids)):
+        for target in (f"key:{key_of(obj)}", *(f"id:{key_id}" for key_id in summarise(obj).key_ids)):
             for name, revocation in self._by_target.get(target, {}).items():
                 if revocation.status.recorded_at is None:
                     self._wake(f"revocation:{name}")

@@ -6,11 +6,12 @@ has its record in the system namespace. What vanished while no operator ran is n
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from keywright.controller.cache import key_of
+from keywright.controller.cache import key_of, summarise
 from keywright.controller.memory import Memory
 from keywright.controller.sight import Looked
 from keywright.keys import deletion
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keywright.apikey")
 
+# Within this another replica has seen to what vanished, or is gone itself and succeeded.
+HANDED_OVER = timedelta(seconds=60)
 _NOT_FOUND = 404
 
 
@@ -42,26 +45,35 @@ class Vanished:
         self._sight = sight
         self._acting = acting
         self._clock = clock
-        self._last: dict[str, dict[str, Any]] = {}
+        self._last: dict[str, tuple[datetime, dict[str, Any]]] = {}
 
     def remember(self, obj: dict[str, Any]) -> None:
         """Keep the last state of an ApiKey that a watch says is gone."""
-        if (obj.get("status") or {}).get("keys"):
-            self._last[key_of(obj)] = obj
+        if summarise(obj).key_ids:
+            self._last[key_of(obj)] = self._clock(), obj
+
+    def names(self) -> list[str]:
+        """Return the ApiKeys that are to be settled."""
+        return list(self._last)
+
+    def forget_handed_over(self) -> None:
+        """Forget those that another replica has had the time to settle."""
+        since = self._clock() - HANDED_OVER
+        self._last = {name: last for name, last in self._last.items() if last[0] > since}
 
     async def settle(self, name: str) -> None:
         """Write the records that are missing. Raises ApiError and TransportError, and then knows it still."""
-        obj = self._last.get(name)
-        if obj is None:
+        if name not in self._last:
             return
+        _, obj = self._last[name]
         looked = Looked()
         # As one that is being deleted: then neither sealing keys nor a readable status are asked for.
         gone = {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": "1970-01-01T00:00:00Z"}}
         seen = await self._sight.see(gone, Memory(), looked)
-        if not await self._exists(seen.api_key):
+        missing = deletion.records(derive(seen, self._clock()))
+        if missing and not await self._exists(seen.api_key):
             log.warning("an ApiKey vanished without its finalizer", api_key=name)
-            facts = derive(seen, self._clock())
-            for record in deletion.records(facts):
+            for record in missing:
                 if not await self._acting.act(record, seen.api_key, Memory(), looked):
                     break  # there is nowhere to write them
         self._last.pop(name, None)

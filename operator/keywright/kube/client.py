@@ -17,7 +17,7 @@ import aiohttp
 
 from keywright.kube import paths
 from keywright.kube.credentials import ConfigurationError, Credentials, Identity
-from keywright.kube.errors import ApiError, TransportError, refusal
+from keywright.kube.errors import ApiError, NotLeadingError, TransportError, refusal
 
 __all__ = ["ApiError", "Client", "ConfigurationError", "Identity", "Object", "TransportError"]
 
@@ -41,6 +41,8 @@ class Client:
     def __init__(self, credentials: Credentials, observe: Observer | None = None) -> None:
         self._credentials = credentials
         self._observe = observe or (lambda *_: None)
+        self.fence: Callable[[], None] = lambda: None
+        """Called right before a write is sent; raises NotLeadingError where it must not be."""
         self.skew: timedelta | None = None
         """Local clock minus the server's, from the last answer's Date header (whole seconds)."""
         self.last_contact: float | None = None
@@ -167,6 +169,10 @@ class Client:
                 response.response.close()
             self._observe("watch", resource, code)
 
+    def unfenced(self) -> Client:
+        """Return one on the same connections for the requests that the fence itself rests on."""
+        return Client(self._credentials, self._observe)
+
     async def refresh(self) -> bool:
         """Read the credentials anew; return whether they are others now."""
         return await self._credentials.refresh(self._credentials.generation)
@@ -204,6 +210,9 @@ class Client:
             if status >= 400:
                 raise refusal(verb, resource, status, received, answer.get("Retry-After"))
             parsed: Object = json.loads(received)
+        except NotLeadingError as error:
+            code = error.code
+            raise
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, ConfigurationError) as error:
             code = TransportError.code
             # Without the cause: its text may quote the URL or what was received.
@@ -244,6 +253,8 @@ class Client:
             header_params=dict(headers),
             auth_settings=["BearerToken"],  # without it requests are anonymous
         )
+        if method != "GET":
+            self.fence()
         # The body goes here as a dict: param_serialize would walk through it once more.
         return await transport.call_api(method, url, headers, body, _request_timeout=timeout)
 

@@ -21,6 +21,12 @@ class TransportError(KeywrightError):
     code = "transport"
 
 
+class NotLeadingError(KeywrightError):
+    """A write that was not sent, because another replica may be acting."""
+
+    code = "not_leading"
+
+
 class ApiError(KeywrightError):
     """The API server answered with 4xx or 5xx.
 

@@ -19,7 +19,7 @@ import structlog
 
 from keywright.api.meta import API_VERSION
 from keywright.kube import paths
-from keywright.kube.errors import ApiError, TransportError
+from keywright.kube.errors import ApiError, NotLeadingError, TransportError
 
 if TYPE_CHECKING:
     from keywright.api.reasons import EventReason
@@ -116,7 +116,7 @@ class Recorder:
     async def _send(self, body: Object) -> None:
         try:
             await self._client.create(paths.events(body["metadata"]["namespace"]), body)
-        except (ApiError, TransportError) as error:
+        except (ApiError, TransportError, NotLeadingError) as error:
             if not (isinstance(error, ApiError) and error.status == _CONFLICT):
                 log.warning("event not sent", reason=body["reason"], error=str(error))
 

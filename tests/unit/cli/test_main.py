@@ -60,7 +60,7 @@ def test_every_flag_says_what_it_does() -> None:
         "--log-level",
     ]:
         assert flag in text
-    assert "run one replica only" in " ".join(text.split())
+    assert "Let one of several replicas act" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,8 @@ def test_every_flag_says_what_it_does() -> None:
         (["operator", "--namespaces", "a,,b"], "--namespaces"),
         (["operator", "--namespaces", ""], "--namespaces"),
         (["operator", "--system-namespace", "Upper"], "--system-namespace"),
+        (["operator", "--lease-name", "My_Lease"], "--lease-name"),
+        (["operator", "--lease-name", ""], "--lease-name"),
         (["operator", "--log-format", "xml"], "--log-format"),
         (["operator", "--wrong"], "--wrong"),
         (["operate"], "operate"),
@@ -131,5 +133,21 @@ def test_what_has_no_effect_yet_is_said(started: list[Options], monkeypatch: pyt
     )
     run("operator", "--usage-url", "http://v:1", "--rollout-restart")
     assert len(started) == 1
-    assert "one replica" in said[0]
-    assert "--rollout-restart, --usage-url" in said[1]
+    assert len(said) == 1
+    assert "--rollout-restart, --usage-url" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lease"),
+    [
+        ([], "keywright-operator"),
+        (["--lease-name", "blue.keywright"], "blue.keywright"),
+        (["--no-leader-elect"], None),
+        (["--no-leader-elect", "--lease-name", "blue"], None),
+    ],
+)
+def test_it_competes_for_the_lease_that_is_named(
+    started: list[Options], arguments: list[str], lease: str | None
+) -> None:
+    assert run("operator", *arguments).exit_code == 0
+    assert started[0].lease_name == lease

@@ -27,6 +27,12 @@ class Recording:
             raise self.error
         self.observed.append((kind, event_type, obj["metadata"]["name"]))
 
+    def wake_all(self) -> None:
+        raise NotImplementedError
+
+    def stand_by(self) -> None:
+        raise NotImplementedError
+
     async def reconcile(self, key: str) -> float | None:
         raise NotImplementedError(key)
 
@@ -71,11 +77,20 @@ async def test_an_error_in_the_reconciler_stays_there(app: App) -> None:
 
 
 async def test_deletions_and_revocations_are_urgent(app: App) -> None:
+    app._leadership.acting.set()
     app.receive("apikey", None, obj(5))
     assert app.queue.depth() == 0
     app.receive("apikey", "MODIFIED", obj(6, 2, deletionTimestamp="2026-01-01T00:00:00Z"))
     app.receive("revocation", "ADDED", obj(7))
     assert list(app.queue._urgent) == ["apikey:shop/checkout", "revocation:shop/checkout"]
+
+
+async def test_a_standby_queues_nothing_and_still_takes_everything_in(app: App) -> None:
+    app.receive("apikey", None, obj(5, deletionTimestamp="2026-01-01T00:00:00Z"))
+    app.receive("revocation", "ADDED", obj(7))
+    assert app.queue.depth() == 0
+    assert [kind for kind, _, _ in seen(app)] == ["apikey", "revocation"]
+    assert app.cache.keys("apikey") == ["shop/checkout"]
 
 
 async def test_only_a_new_spec_ends_a_backoff(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

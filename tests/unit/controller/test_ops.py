@@ -12,7 +12,7 @@ from keywright.controller.ops import OpsServer
 async def test_a_failure_says_what_is_wrong() -> None:
     problems = ["no API server", "no clock"]
     metrics = Metrics()
-    metrics.read_at_scrape(depth=lambda: 3, oldest=lambda: 1.5, skew=lambda: -2.0)
+    metrics.read_at_scrape(depth=lambda: 3, oldest=lambda: 1.5, skew=lambda: -2.0, leader=lambda: 1.0)
     metrics.count_request("get", "secrets", "200")
     server = OpsServer(alive=list, ready=lambda: problems, registry=metrics.registry)
     port = await server.start("127.0.0.1", 0)
@@ -28,6 +28,7 @@ async def test_a_failure_says_what_is_wrong() -> None:
     assert "keywright_queue_depth 3.0" in text
     assert "keywright_queue_oldest_seconds 1.5" in text
     assert "keywright_clock_skew_seconds -2.0" in text
+    assert "keywright_leader 1.0" in text
     assert 'keywright_build_info{version="' in text
 
 

@@ -174,6 +174,34 @@ async def test_workers_wait_at_the_gate(queue: Queue) -> None:
     await asyncio.wait_for(task, 1)
 
 
+async def test_the_gate_may_close_again_and_what_came_meanwhile_waits(queue: Queue) -> None:
+    gate, seen = asyncio.Event(), Seen()
+    gate.set()
+    task = asyncio.create_task(queue.run(seen, 2, gate=gate))
+    await asyncio.sleep(0.01)  # both are idle
+    gate.clear()
+    for number in range(3):
+        queue.add(f"apikey:a/{number}")
+    await asyncio.sleep(0.01)
+    assert (seen, queue.depth()) == ([], 3)
+    gate.set()
+    await asyncio.sleep(0.01)
+    assert seen == ["apikey:a/0", "apikey:a/1", "apikey:a/2"]
+    queue.stop()
+    await asyncio.wait_for(task, 1)
+
+
+async def test_once_stopped_an_open_gate_lets_nobody_through(queue: Queue) -> None:
+    gate, seen = asyncio.Event(), Seen()
+    task = asyncio.create_task(queue.run(seen, 2, gate=gate))
+    queue.add("apikey:a/b")
+    await asyncio.sleep(0.01)
+    queue.stop()
+    gate.set()
+    await asyncio.wait_for(task, 1)
+    assert seen == []
+
+
 async def test_nothing_is_kept_of_names_that_are_done(queue: Queue) -> None:
     seen = Seen()
     async with working(queue, seen):
