@@ -11,7 +11,6 @@ import click
 LATER = {
     "lease_name": "--lease-name",
     "watch_secrets": "--watch-secrets",
-    "rollout_restart": "--rollout-restart",
     "usage_url": "--usage-url",
     "usage_token_file": "--usage-token-file",
 }
@@ -73,7 +72,7 @@ _FLAGS = (
     _flag(
         "--rollout-restart/--no-rollout-restart",
         default=False,
-        help="Restart the workloads that an ApiKey lists after a reveal; without effect yet.",
+        help="Restart the workloads that an ApiKey lists after its key was replaced.",
     ),
     _flag(
         "--usage-url",

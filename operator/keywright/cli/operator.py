@@ -39,6 +39,7 @@ def operator(context: click.Context, /, **flags: Any) -> None:
         realm=Realm(namespaces=flags["namespaces"], system_namespace=flags["system_namespace"]),
         bind_address=flags["bind_address"],
         ops_port=flags["ops_port"],
+        rollout_restart=flags["rollout_restart"],
     )
     sys.exit(_serve(options))
 

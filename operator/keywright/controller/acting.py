@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keywright.api.meta import API_VERSION
+from keywright.controller.workloads import Workloads
 from keywright.errors import KeywrightError
 from keywright.keys import actions
 from keywright.keys.deletion import FINALIZER
@@ -18,6 +19,7 @@ from keywright.keys.quoting import quotes
 from keywright.keys.revocations import record_manifest, record_name
 from keywright.keys.secret import SecretView
 from keywright.keys.seen import Absent, Unread
+from keywright.keys.workload import WorkloadView
 from keywright.kube import paths
 from keywright.kube.errors import ApiError, TransportError
 
@@ -61,6 +63,7 @@ class Acting:
         minted: Callable[[Cause], None],
     ) -> None:
         self._client = client
+        self._workloads = Workloads(client)
         self._cache = cache
         self._sight = sight
         self._revocations = revocations
@@ -74,16 +77,8 @@ class Acting:
         Raises ApiError and TransportError for what only waiting can mend.
         """
         match action:
-            case actions.ReadSecret():
-                looked.secret = await self._sight.secret(api_key)
-                if memory.held:
-                    # A value may be revealed over what was just read only by who knows all that is published:
-                    # another process may have published and revealed since this ApiKey was cached.
-                    await self._reread(api_key)
-                done = True
-            case actions.ReadNamespace():
-                namespace = api_key.metadata.namespace
-                looked.namespace_terminating = await self._sight.namespace_terminating(namespace)
+            case actions.ReadSecret() | actions.ReadNamespace() | actions.ReadWorkloads():
+                await self._read(action, api_key, memory, looked)
                 done = True
             case actions.WriteStatus():
                 done = await self._write_status(action, api_key, memory, looked)
@@ -91,6 +86,8 @@ class Acting:
                 done = await self._write_secret(action, api_key, memory, looked)
             case actions.DeleteSecret():
                 done = await self._delete_secret(action, api_key, looked)
+            case actions.RestartWorkload():
+                done = await self._restart(action, api_key, memory, looked)
             case actions.CreateRecord():
                 done = await self._create_record(action, api_key, looked)
             case actions.AddFinalizer():
@@ -100,6 +97,28 @@ class Acting:
                 wanted = tuple(name for name in api_key.metadata.finalizers if name != FINALIZER)
                 memory.finished = done = await self._set_finalizers(api_key, wanted, memory, looked)
         return done
+
+    async def _read(
+        self,
+        action: actions.ReadSecret | actions.ReadNamespace | actions.ReadWorkloads,
+        api_key: ApiKey,
+        memory: Memory,
+        looked: Looked,
+    ) -> None:
+        namespace = api_key.metadata.namespace
+        match action:
+            case actions.ReadSecret():
+                looked.secret = await self._sight.secret(api_key)
+                if memory.held:
+                    # A value may be revealed over what was just read only by who knows all that is published:
+                    # another process may have published and revealed since this ApiKey was cached.
+                    await self._reread(api_key)
+            case actions.ReadNamespace():
+                looked.namespace_terminating = await self._sight.namespace_terminating(namespace)
+            case actions.ReadWorkloads():
+                looked.workloads |= await self._workloads.read(namespace, action.workloads)
+                # Else a process that has slept would restart them for a key that is no longer current.
+                await self._reread(api_key)
 
     async def _write_status(
         self, action: actions.WriteStatus, api_key: ApiKey, memory: Memory, looked: Looked
@@ -124,6 +143,7 @@ class Acting:
             return False
         if action.activates is not None and action.status.current_key_id is not None:
             memory.revealed(action.status.current_key_id)
+            looked.workloads.clear()
             self._minted(action.activates)
         return True
 
@@ -176,6 +196,19 @@ class Acting:
                 "a finalizer holds the Secret: whoever set it must remove it", object=api_key.name
             )
         looked.secret = Absent()
+        return True
+
+    async def _restart(
+        self, action: actions.RestartWorkload, api_key: ApiKey, memory: Memory, looked: Looked
+    ) -> bool:
+        found = await self._workloads.restart(api_key.metadata.namespace, action)
+        if found is None:
+            looked.workloads.pop(action.workload)
+            return False
+        looked.workloads[action.workload] = found
+        if not isinstance(found, WorkloadView):
+            return False
+        memory.restarted[action.workload] = action.value
         return True
 
     async def _create_record(self, action: actions.CreateRecord, api_key: ApiKey, looked: Looked) -> bool:

@@ -66,6 +66,7 @@ class App:
             wake=self.queue.add,
             clock=lambda: datetime.now(UTC),
             minted=metrics.count_mint,
+            rollout_restart=options.rollout_restart,
         )
         metrics.read_at_scrape(depth=self.queue.depth, oldest=self.queue.oldest, skew=self._skew)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.api.apikey import ApiKey
+    from keywright.api.workload import Workload
     from keywright.keys.actions import Happening
     from keywright.keys.raw import RawKey
     from keywright.keys.seen import Verified
@@ -27,7 +28,8 @@ class Memory:
     `held` are values of Pending generations; `sent` those of them whose reveal left this process with no
     definite answer, `refused` those whose only reveal was refused. `written`, `settled` and
     `observed` are the newest resourceVersions that this process wrote, came to rest with, and was told of
-    while `busy` with a pass. `finished`: this process itself took the finalizer away.
+    while `busy` with a pass. `restarted`: what this process has annotated workloads with. `finished`: this
+    process itself took the finalizer away.
     """
 
     held: dict[str, RawKey] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class Memory:
     refusals: int = 0
     verified: Verified | None = None
     told: set[Happening] = field(default_factory=set)
+    restarted: dict[Workload, str] = field(default_factory=dict)
     written: int = 0
     settled: int = 0
     observed: int = 0

@@ -52,6 +52,7 @@ class Options:
     bind_address: str = "127.0.0.1"
     ops_port: int = 8081
     workers: int = 8
+    rollout_restart: bool = False
 
 
 class Reconciler(Protocol):
@@ -83,4 +84,5 @@ class ReconcilerFactory(Protocol):
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
+        rollout_restart: bool,
     ) -> Reconciler: ...

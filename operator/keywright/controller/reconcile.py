@@ -39,6 +39,7 @@ class Reconciler:
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
+        rollout_restart: bool = False,
     ) -> None:
         self._cache = cache
         self._wake = wake
@@ -47,7 +48,8 @@ class Reconciler:
         self._revocations = Revocations(
             client, cache, system_namespace=system_namespace, wake=wake, clock=clock
         )
-        sight = Sight(client, cache, self._revocations, Sealing(client, system_namespace))
+        sealing = Sealing(client, system_namespace)
+        sight = Sight(client, cache, self._revocations, sealing, rollout_restart=rollout_restart)
         acting = Acting(
             client,
             cache,
