@@ -1,9 +1,9 @@
 """An API server in memory and an operator that drives `plan` against it, one request at a time.
 
 `Store` keeps one ApiKey with its Project, Secret, Namespace, Revocations and workloads, and refuses what the
-real API server refuses: a stale resourceVersion, another uid, a name that is taken, a change of what is immutable.
-`Operator` is one process: it plans, sends one request, and looks at the answer. What happens to a request
-on its way (`Fate`) is up to the test.
+real API server refuses: a stale resourceVersion, another uid, a name that is taken, a change of what is
+immutable. `Operator` is one process: it plans, sends one request, and looks at the answer. What happens to a
+request on its way (`Fate`) is up to the test.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Store:
             self.watch(change)
         return deepcopy(answer)
 
-    def _carry_out(self, request: Request) -> Json | None:
+    def _carry_out(self, request: Request) -> Json | None:  # noqa: PLR0911  an answer for each action
         match request.action:
             case WriteStatus(status=status):
                 obj = self._current(request)

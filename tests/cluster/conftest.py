@@ -54,10 +54,25 @@ def system_namespace(admin: Api, crds: None) -> str:
 @pytest.fixture(scope="session")
 def operator_kubeconfig(admin: Api, system_namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kubeconfig of the operator's ServiceAccount."""
-    path = f"/api/v1/namespaces/{system_namespace}/serviceaccounts/{ACCOUNT}/token"
+    return kubeconfig_of(ACCOUNT, admin, tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture(scope="session")
+def restarting_kubeconfig(
+    admin: Api, system_namespace: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A kubeconfig of the ServiceAccount that the chart makes with rolloutRestart: true."""
+    for obj in rbac.rbac(release="restarting", namespace=system_namespace, values={"rolloutRestart": True}):
+        ensure(admin, obj)
+    return kubeconfig_of("restarting-operator", admin, tmp_path_factory.mktemp("restarting"))
+
+
+def kubeconfig_of(account: str, admin: Api, directory: Path) -> Path:
+    """Write a kubeconfig of a ServiceAccount of the system namespace."""
+    path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{account}/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = admin.request("POST", path, request)["status"]["token"]
-    file = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    file = directory / "kubeconfig"
     cluster = {"server": admin.server, "certificate-authority": str(admin.session.verify)}
     file.write_text(
         json.dumps(
@@ -66,8 +81,8 @@ def operator_kubeconfig(admin: Api, system_namespace: str, tmp_path_factory: pyt
                 "kind": "Config",
                 "current-context": "operator",
                 "clusters": [{"name": "it", "cluster": cluster}],
-                "users": [{"name": ACCOUNT, "user": {"token": token}}],
-                "contexts": [{"name": "operator", "context": {"cluster": "it", "user": ACCOUNT}}],
+                "users": [{"name": account, "user": {"token": token}}],
+                "contexts": [{"name": "operator", "context": {"cluster": "it", "user": account}}],
             }
         )
     )
@@ -79,8 +94,8 @@ def operator_kubeconfig(admin: Api, system_namespace: str, tmp_path_factory: pyt
 def start_operator(operator_kubeconfig: Path, logs: Path, leaks: Leaks) -> Callable[..., Operator]:
     """Start an operator; whoever starts it ends it."""
 
-    def start(*arguments: str) -> Operator:
-        return Operator(operator_kubeconfig, logs / f"operator-{next(_numbers)}.log", arguments)
+    def start(*arguments: str, kubeconfig: Path = operator_kubeconfig) -> Operator:
+        return Operator(kubeconfig, logs / f"operator-{next(_numbers)}.log", arguments)
 
     return start
 

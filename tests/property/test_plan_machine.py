@@ -407,7 +407,8 @@ class Keys(RuleBasedStateMachine):
         assert active[0]["id"] not in store.records
         rotating = store.condition("Rotating").get("reason")
         self._restarts(active[0], rotating)
-        full = rotating == "OverlapFull"
+        beside = [g for g in keys if g["state"] != "Pending" and policy.valid(g, store.now)]
+        full = rotating == "OverlapFull" or (rotating == "RestartingWorkloads" and len(beside) >= 4)
         crowded = [g["state"] for g in keys if policy.valid(g, store.now)].count("Pending") >= 1
         if not (full or crowded):
             assert store.api_key is not None

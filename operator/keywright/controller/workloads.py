@@ -64,6 +64,6 @@ class Workloads:
 
 
 def _refused(error: ApiError) -> Refused:
-    """Without the API server's message: a policy's may quote the pod template, which may hold anything."""
+    """Say so without the API server's message: it may quote the pod template, which may hold anything."""
     answer = f"{error.status} {error.reason}".rstrip()
-    return Refused(f"the API server refuses the patch ({answer}): see the operator's rights and admission policies")
+    return Refused(f"the API server refuses the patch ({answer}): look at RBAC and admission policies")
