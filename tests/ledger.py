@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from keywright.api.apikey import ApiKeyStatus
-from keywright.keys.actions import DeleteSecret, RemoveFinalizer, WriteSecret, WriteStatus
+from keywright.keys.actions import DeleteSecret, RemoveFinalizer, RestartWorkload, WriteSecret, WriteStatus
 from world import SECRET_TYPE, UID, digest, value_of
 
 if TYPE_CHECKING:
@@ -225,6 +225,8 @@ class Ledger:
             self._secret_gone(change)
         elif isinstance(action, RemoveFinalizer) and change.api_key is None:
             self._api_key_gone(change)
+        elif isinstance(action, RestartWorkload):
+            self._restarts()
         self.observe()
 
     # The status.
@@ -537,6 +539,16 @@ class Ledger:
                 known = generation["id"] in self.store.records or generation["id"] in self.store.revoked
                 require(known or self.store.revoked_whole, "I7 gone without record", generation)
         require(change.secret is None or not owned(change.secret) or self.tampered, "I3 the Secret stays")
+
+    # The workloads.
+
+    def _restarts(self) -> None:
+        for workload in self.store.workloads:
+            values = [value for restarted, value in self.store.restarts if restarted == workload]
+            require(len(values) == len(set(values)), "restarted twice for one generation", values)
+            revisions = [int(value.partition(".")[0]) for value in values]
+            require(min(revisions, default=2) > 1, "restarted for a first key", values)
+            require(self.wiped or revisions == sorted(revisions), "restarted for an older one", values)
 
     # Every state.
 

@@ -65,11 +65,14 @@ class TinyApi:
         return self.put(where, {**body, "metadata": {**live["metadata"], **body["metadata"]}})
 
     async def merge_patch(self, path: str, body: Object) -> Object:
-        """Patch the metadata of an object."""
+        """Patch an object; where the rest is as it was, only its spec makes a new generation."""
         self._asked("patch", path)
         live = self._there("patch", path)
         self._check("patch", path, body["metadata"], live)
-        patched = self.put(path, {**live, "metadata": {**live["metadata"], **body["metadata"]}})
+        merged = _merged(live, body)
+        if merged.get("spec") != live.get("spec"):
+            merged["metadata"]["generation"] += 1
+        patched = self.put(path, merged)
         if "deletionTimestamp" in patched["metadata"] and not patched["metadata"].get("finalizers"):
             del self.objects[path]
         return patched
@@ -97,6 +100,13 @@ class TinyApi:
         for field in ("uid", "resourceVersion"):
             if wanted.get(field) not in {None, live["metadata"][field]}:
                 raise refusal(verb, path, 409)
+
+
+def _merged(live: Object, patch: Object) -> Object:
+    return live | {
+        name: _merged(live.get(name) or {}, value) if isinstance(value, dict) else value
+        for name, value in patch.items()
+    }
 
 
 class Told:

@@ -1,9 +1,9 @@
 """An API server in memory and an operator that drives `plan` against it, one request at a time.
 
-`Store` keeps one ApiKey with its Project, Secret, Namespace and Revocations, and refuses what the real API
-server refuses: a stale resourceVersion, another uid, a name that is taken, a change of what is immutable.
-`Operator` is one process: it plans, sends one request, and looks at the answer. What happens to a request
-on its way (`Fate`) is up to the test.
+`Store` keeps one ApiKey with its Project, Secret, Namespace, Revocations and workloads, and refuses what the
+real API server refuses: a stale resourceVersion, another uid, a name that is taken, a change of what is
+immutable. `Operator` is one process: it plans, sends one request, and looks at the answer. What happens to a
+request on its way (`Fate`) is up to the test.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from keywright.api.apikey import ApiKey
 from keywright.api.project import KeyType, Project
 from keywright.api.revocation import RevocationReason
+from keywright.api.workload import Workload, WorkloadKind
 from keywright.keys import plan as planning
 from keywright.keys import raw as raw_keys
 from keywright.keys.actions import (
@@ -29,7 +30,9 @@ from keywright.keys.actions import (
     DeleteSecret,
     ReadNamespace,
     ReadSecret,
+    ReadWorkloads,
     RemoveFinalizer,
+    RestartWorkload,
     WriteSecret,
     WriteStatus,
 )
@@ -38,6 +41,7 @@ from keywright.keys.facts import derive
 from keywright.keys.seal import SealingKeys
 from keywright.keys.secret import SECRET_TYPE, SecretView
 from keywright.keys.seen import Absent, Refusal, Seen, Unread, Verified, Watched
+from keywright.keys.workload import Found, Missing, WorkloadView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +132,8 @@ class Store:
     revoked: dict[str, RevocationReason] = field(default_factory=dict)
     revoked_whole: RevocationReason | None = None
     records: dict[str, CreateRecord] = field(default_factory=dict)
+    workloads: dict[Workload, Json] = field(default_factory=dict)
+    restarts: list[tuple[Workload, str]] = field(default_factory=list)
     version: int = 1
     entropy: Entropy = field(default_factory=Entropy)
     changes: list[Change] = field(default_factory=list)
@@ -180,6 +186,22 @@ class Store:
             obj["metadata"].setdefault("uid", f"secret-{self.version}")
         self.secret = obj
 
+    def add_workload(self, name: str = "web", kind: str = "Deployment", **spec: Any) -> Workload:
+        """Create a workload whose pods are as it wants them."""
+        workload = Workload(kind=WorkloadKind(kind), name=name)
+        metadata = {"name": name, "namespace": "shop", "generation": 1, "resourceVersion": self._next()}
+        template: Json = {"metadata": {"annotations": {}}}
+        self.workloads[workload] = {"metadata": metadata, "spec": {"template": template, **spec}}
+        self.roll_out(workload)
+        return workload
+
+    def roll_out(self, workload: Workload) -> None:
+        """Have all pods of a workload replaced."""
+        obj = self.workloads[workload]
+        numbers = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+        obj["status"] = {**numbers, "observedGeneration": obj["metadata"]["generation"]}
+        obj["metadata"]["resourceVersion"] = self._next()
+
     def commit(self, request: Request, *, late: bool = False) -> Json | None:
         """Carry out a write, or raise ApiError; returns the object as it then is."""
         before = deepcopy(self.api_key), deepcopy(self.secret)
@@ -191,7 +213,7 @@ class Store:
             self.watch(change)
         return deepcopy(answer)
 
-    def _carry_out(self, request: Request) -> Json | None:
+    def _carry_out(self, request: Request) -> Json | None:  # noqa: PLR0911  an answer for each action
         match request.action:
             case WriteStatus(status=status):
                 obj = self._current(request)
@@ -218,6 +240,8 @@ class Store:
             case CreateRecord(key_id=key_id) as record:
                 self.records.setdefault(key_id, record)
                 return None
+            case RestartWorkload() as restart:
+                return self._restart(restart)
         raise AssertionError(request.action)
 
     def _current(self, request: Request) -> Json:
@@ -249,6 +273,20 @@ class Store:
         metadata["resourceVersion"] = self._next()
         self.secret = manifest
         return manifest
+
+    def _restart(self, action: RestartWorkload) -> Json:
+        obj = self.workloads.get(action.workload)
+        if obj is None:
+            raise ApiError(404)
+        if obj["metadata"]["resourceVersion"] != action.resource_version:
+            raise ApiError(409)
+        annotations = obj["spec"]["template"]["metadata"]["annotations"]
+        if annotations.get(action.annotation) != action.value:
+            annotations[action.annotation] = action.value
+            obj["metadata"]["generation"] += 1
+            obj["metadata"]["resourceVersion"] = self._next()
+            self.restarts.append((action.workload, action.value))
+        return obj
 
     def _delete_secret(self, uid: str, version: str) -> None:
         if self.secret is None:
@@ -356,18 +394,21 @@ class Operator:
     verified: Verified | None = None
     reveals_sent: dict[str, int] = field(default_factory=dict)
     secret_version: str | None = None
+    restarted: dict[Workload, str] = field(default_factory=dict)
 
     view: Json | None = None
     secret: SecretView | Absent | Unread = field(default_factory=Unread)
     terminating: bool | None = None
+    workloads: dict[Workload, Found] = field(default_factory=dict)
     begun_at: datetime | None = None
     plan: planning.Plan = field(default_factory=planning.Plan)
     fresh_reads: bool = True
+    rollout_restart: bool = True
     told: list[str] = field(default_factory=list)
 
     def crash(self) -> None:
         """End the process and start another one in its place."""
-        self.held, self.refused, self.reveals_sent = {}, set(), {}
+        self.held, self.refused, self.reveals_sent, self.restarted = {}, set(), {}, {}
         self.refusal, self.verified = None, None
         self.view = None
         self._end_pass()
@@ -381,7 +422,7 @@ class Operator:
         self.begun_at = self.store.now
 
     def _end_pass(self) -> None:
-        self.secret, self.terminating, self.begun_at = Unread(), None, None
+        self.secret, self.terminating, self.workloads, self.begun_at = Unread(), None, {}, None
 
     def _read_api_key(self) -> None:
         self.view = deepcopy(self.store.api_key)
@@ -411,6 +452,9 @@ class Operator:
             revoked=store.revoked | records,
             revoked_whole=store.revoked_whole,
             recorded=frozenset(store.records),
+            rollout_restart=self.rollout_restart,
+            workloads=self.workloads,
+            restarted=self.restarted,
         )
 
     def look(self) -> Seen:
@@ -419,9 +463,15 @@ class Operator:
         secret = deepcopy(self.store.secret)
         self.secret = SecretView.of(secret) if secret else Absent()
         self.terminating = self.store.terminating
+        self._read_workloads(ApiKey.model_validate(self.view).status.restarting)
         seen = self.seen()
         self._end_pass()
         return seen
+
+    def _read_workloads(self, workloads: tuple[Workload, ...]) -> None:
+        for workload in workloads:
+            obj = self.store.workloads.get(workload)
+            self.workloads[workload] = WorkloadView.of(workload.kind, deepcopy(obj)) if obj else Missing()
 
     def mint(self, prefix: str, key_type: KeyType) -> RawKey:
         return raw_keys.mint(prefix, key_type, entropy=self.store.entropy)
@@ -456,6 +506,11 @@ class Operator:
             return None
         if isinstance(action, ReadNamespace):
             self.terminating = self.store.terminating
+            return None
+        if isinstance(action, ReadWorkloads):
+            self._read_workloads(action.workloads)
+            if self.fresh_reads:
+                self._read_api_key()
             return None
         return self._send(action, fate)
 
@@ -494,12 +549,20 @@ class Operator:
             self._hear_of_secret(answer)
         elif isinstance(action, DeleteSecret):
             self.secret = Absent()
+        elif isinstance(action, RestartWorkload):
+            assert answer is not None
+            self.workloads[action.workload] = WorkloadView.of(action.workload.kind, answer)
+            self.restarted[action.workload] = action.value
         elif answer is not None:
             self.view = answer
+            if isinstance(action, WriteStatus) and action.activates is not None:
+                self.workloads = {}
 
     def _failed(self, action: Action, code: int) -> None:
         if isinstance(action, DeleteSecret) and code == 404:
             self.secret = Absent()
+        elif isinstance(action, RestartWorkload):
+            self.workloads.pop(action.workload)
         elif isinstance(action, WriteSecret) and code in {403, 422}:
             if action.reveals is not None and self.reveals_sent[action.reveals] == 1:
                 self.refused.add(action.reveals)

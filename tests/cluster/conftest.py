@@ -59,11 +59,23 @@ def operator_kubeconfig(admin: Api, system_namespace: str, tmp_path_factory: pyt
 
 
 @pytest.fixture(scope="session")
+def restarting_kubeconfig(
+    admin: Api, system_namespace: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A kubeconfig of the ServiceAccount that the chart makes with rolloutRestart: true."""
+    for obj in rbac.rbac(release="restarting", namespace=system_namespace, values={"rolloutRestart": True}):
+        ensure(admin, obj)
+    file = tmp_path_factory.mktemp("restarting") / "kubeconfig"
+    write_kubeconfig(file, admin, system_namespace, "restarting-operator")
+    return file
+
+
+@pytest.fixture(scope="session")
 def start_operator(operator_kubeconfig: Path, logs: Path, leaks: Leaks) -> Callable[..., Operator]:
     """Start an operator; whoever starts it ends it."""
 
-    def start(*arguments: str) -> Operator:
-        return Operator(operator_kubeconfig, logs / f"operator-{next(_numbers)}.log", arguments)
+    def start(*arguments: str, kubeconfig: Path = operator_kubeconfig) -> Operator:
+        return Operator(kubeconfig, logs / f"operator-{next(_numbers)}.log", arguments)
 
     return start
 

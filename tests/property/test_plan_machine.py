@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import ledger as book
 from keywright.api.revocation import RevocationReason
+from keywright.api.workload import Workload
 from keywright.keys.plan import plan
 from world import (
     SECRET_TYPE,
@@ -81,7 +82,14 @@ FATES = st.sampled_from(
 TOKENS = st.sampled_from(["a", "b", "c", "d", "no token", ""])
 WORK = st.lists(FATES, max_size=8)
 PROCESSES = st.sampled_from([0, 1])
-EDITS = st.sampled_from(["expiresAfter", "expiresAt", "rotation", "suspend", "secret", "scopes"])
+EDITS = st.sampled_from(
+    ["expiresAfter", "expiresAt", "rotation", "suspend", "secret", "scopes", "rolloutRestart"]
+)
+RESTARTS = st.lists(
+    st.sampled_from(["web", "api", "absent"]).map(lambda name: {"kind": "Deployment", "name": name}),
+    max_size=3,
+    unique_by=lambda workload: workload["name"],
+)
 
 
 class Keys(RuleBasedStateMachine):
@@ -93,12 +101,15 @@ class Keys(RuleBasedStateMachine):
 
     @initialize(
         spec=st.fixed_dictionaries({}, optional={"expiresAfter": LIFETIMES, "rotation": ROTATIONS}),
+        restarts=RESTARTS,
         minted=st.booleans(),
         watching=st.tuples(st.booleans(), st.booleans()),
     )
-    def create(self, spec: Json, watching: tuple[bool, bool], *, minted: bool) -> None:
+    def create(self, spec: Json, restarts: list[Json], watching: tuple[bool, bool], *, minted: bool) -> None:
         spec = {name: value for name, value in spec.items() if value is not None}
-        self.store = new_store(spec if accepted(spec) else {})
+        self.store = new_store((spec if accepted(spec) else {}) | {"rolloutRestart": restarts})
+        for name in ("web", "api"):
+            self.store.add_workload(name)
         self.ledger = book.Ledger(self.store)
         self.operators = [
             Operator(self.store, number=number, watching=watches) for number, watches in enumerate(watching)
@@ -194,6 +205,7 @@ class Keys(RuleBasedStateMachine):
                     "suspend": st.sampled_from([False, False, True]),
                     "secret": SECRETS,
                     "scopes": st.sampled_from([None, ["data:read"], ["data:*"], ["other"]]),
+                    "rolloutRestart": RESTARTS,
                 }[field]
             )
         spec = {k: v for k, v in (self.store.spec | {field: value}).items() if v is not None}
@@ -317,6 +329,18 @@ class Keys(RuleBasedStateMachine):
         if luck == 7:
             self.store.revoked_whole = RevocationReason.KEY_COMPROMISE
 
+    # The workloads.
+
+    @precondition(lambda self: self.store.workloads)
+    @rule(data=st.data(), gone=st.sampled_from([False] * 5 + [True]), then=WORK)
+    def workload(self, data: st.DataObject, then: list[Fate], *, gone: bool) -> None:
+        workload = data.draw(st.sampled_from(sorted(self.store.workloads, key=str)))
+        if gone:
+            del self.store.workloads[workload]
+        else:
+            self.store.roll_out(workload)
+        self._then(then)
+
     # What must be so when nothing disturbs.
 
     @rule(number=PROCESSES, ticks=st.lists(st.floats(0.001, 0.999), max_size=3))
@@ -386,8 +410,10 @@ class Keys(RuleBasedStateMachine):
         assert active[0]["revision"] == store.status["revision"]
         assert active[0]["id"] not in store.revoked
         assert active[0]["id"] not in store.records
-        assert store.condition("Rotating").get("reason") in {"Idle", "Overlap", "OverlapFull"}
-        full = store.condition("Rotating").get("reason") == "OverlapFull"
+        rotating = store.condition("Rotating").get("reason")
+        self._restarts(active[0], rotating)
+        beside = [g for g in keys if g["state"] != "Pending" and policy.valid(g, store.now)]
+        full = rotating == "OverlapFull" or (rotating == "RestartingWorkloads" and len(beside) >= 4)
         crowded = [g["state"] for g in keys if policy.valid(g, store.now)].count("Pending") >= 1
         if not (full or crowded):
             assert store.api_key is not None
@@ -408,6 +434,18 @@ class Keys(RuleBasedStateMachine):
             expiry = policy.expiry(active[0])
             until = "" if expiry.year == 9999 else stamp(expiry)
             assert f"KEY={store.value()} UNTIL={until}" == value_of(secret, "env")
+
+    def _restarts(self, active: Json, rotating: str | None) -> None:
+        """What is said to be restarting was restarted for the current key, once, and not yet rolled out."""
+        restarting = self.store.status.get("restarting", [])
+        assert (rotating == "RestartingWorkloads") == bool(restarting)
+        assert rotating in {"Idle", "Overlap", "OverlapFull", "RestartingWorkloads"}
+        for named in restarting:
+            assert named in self.store.spec["rolloutRestart"]
+            workload = self.store.workloads[Workload.model_validate(named)]
+            annotations = workload["spec"]["template"]["metadata"]["annotations"]
+            assert f"{active['revision']}.{active['id']}" in annotations.values()
+            assert workload["status"]["observedGeneration"] < workload["metadata"]["generation"]
 
     def _reasons(self) -> set[str]:  # noqa: C901, PLR0911, PLR0912  the table of the contract, row by row
         """Which Ready reasons the contract allows: the first that applies, where that can be told."""

@@ -1,6 +1,5 @@
 """ApiKey: one credential, kept valid."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -12,12 +11,13 @@ from keywright.api.apikey_status import (
     Generation,
     GenerationState,
 )
-from keywright.api.forms import Cidr, Name, Origin, Owner, RequestedScopes
+from keywright.api.forms import Cidr, Origin, Owner, RequestedScopes
 from keywright.api.meta import Model, ObjectMeta, Ref, WrittenTime
 from keywright.api.policy import LIFETIME_RULES, Lifetime, RateLimits, Rotation
 from keywright.api.project import KeyType
 from keywright.api.rules import ListMap, ListSet, Rule
 from keywright.api.secret import OnLoss, SecretTemplate
+from keywright.api.workload import Workload, WorkloadKind
 
 __all__ = [
     "ApiKey",
@@ -33,23 +33,6 @@ __all__ = [
     "Workload",
     "WorkloadKind",
 ]
-
-
-class WorkloadKind(StrEnum):
-    """What can be restarted after a reveal."""
-
-    DEPLOYMENT = "Deployment"
-    STATEFUL_SET = "StatefulSet"
-    DAEMON_SET = "DaemonSet"
-
-
-class Workload(Model):
-    """A workload of the same namespace that is restarted after a reveal."""
-
-    kind: WorkloadKind
-    """Deployment, StatefulSet or DaemonSet."""
-    name: Name
-    """Its name, in the ApiKey's namespace."""
 
 
 class Restrictions(Model):
@@ -129,7 +112,7 @@ class ApiKeySpec(Model):
     rollout_restart: Annotated[tuple[Workload, ...], ListMap("kind", "name"), Field(max_length=16)] | None = (
         None
     )
-    """Workloads that are restarted after each new key, where the chart enables that."""
+    """Workloads that are restarted after the key was replaced, where the chart enables that."""
     restrictions: Restrictions | None = None
     """From where the key may be used."""
     rate_limits: RateLimits | None = None

@@ -11,6 +11,7 @@ from pydantic import Field
 from keywright.api.meta import Condition, Duration, Model, Time
 from keywright.api.policy import RateLimits, Rotation
 from keywright.api.rules import ListMap
+from keywright.api.workload import Workload
 
 Token = Annotated[str, Field(max_length=64)]
 
@@ -106,6 +107,8 @@ class ApiKeyStatus(Model):
     """When the current key replaced an older one."""
     next_rotation_time: Time | None = None
     """When the next rotation is due. Absent: none is."""
+    restarting: Annotated[tuple[Workload, ...], ListMap("kind", "name"), Field(max_length=16)] = ()
+    """Workloads whose restart for the current key is not over."""
     handled_tokens: Annotated[tuple[Token, ...], Field(max_length=16)] = ()
     """Rotate and regenerate tokens that have acted, or were there before the first key; they act no more."""
 

@@ -132,6 +132,7 @@ class EventReason(StrEnum):
     NO_OVERLAP = "NoOverlap"
     INVALID_TOKEN = "InvalidToken"  # noqa: S105
     WORKLOAD_RESTARTED = "WorkloadRestarted"
+    WORKLOAD_NOT_RESTARTED = "WorkloadNotRestarted"
 
     @property
     def warning(self) -> bool:
@@ -152,6 +153,7 @@ _WARNINGS = frozenset(
         EventReason.DEFAULT_KEY_CONFLICT,
         EventReason.NO_OVERLAP,
         EventReason.INVALID_TOKEN,
+        EventReason.WORKLOAD_NOT_RESTARTED,
     },
 )
 
@@ -168,4 +170,5 @@ _EVENTS = {
     EventReason.NO_OVERLAP: "The old key ended at the moment of rotation.",
     EventReason.INVALID_TOKEN: "A rotate or regenerate token does not have the form of one.",
     EventReason.WORKLOAD_RESTARTED: "A workload was restarted to pick up the new key.",
+    EventReason.WORKLOAD_NOT_RESTARTED: "A workload was not restarted, or has not rolled out within an hour.",
 }

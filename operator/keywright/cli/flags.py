@@ -9,7 +9,6 @@ import click
 
 # Flags of features that a later version has: accepted, so that manifests need no change then.
 LATER = {
-    "rollout_restart": "--rollout-restart",
     "usage_url": "--usage-url",
     "usage_token_file": "--usage-token-file",
 }
@@ -82,7 +81,7 @@ _FLAGS = (
     _flag(
         "--rollout-restart/--no-rollout-restart",
         default=False,
-        help="Restart the workloads that an ApiKey lists after a reveal; without effect yet.",
+        help="Restart the workloads that an ApiKey lists after its key was replaced.",
     ),
     _flag(
         "--usage-url",

@@ -41,6 +41,7 @@ def operator(context: click.Context, /, **flags: Any) -> None:
         bind_address=flags["bind_address"],
         ops_port=flags["ops_port"],
         watch_secrets=flags["watch_secrets"],
+        rollout_restart=flags["rollout_restart"],
     )
     sys.exit(_serve(options))
 

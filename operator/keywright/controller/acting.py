@@ -13,6 +13,7 @@ import structlog
 from keywright.api.apikey import Cause
 from keywright.api.meta import API_VERSION
 from keywright.controller.cache import SECRET, version_of
+from keywright.controller.workloads import Workloads
 from keywright.errors import KeywrightError
 from keywright.keys import actions
 from keywright.keys.deletion import FINALIZER
@@ -21,6 +22,7 @@ from keywright.keys.raw import RawKey
 from keywright.keys.revocations import record_manifest, record_name
 from keywright.keys.secret import SecretView
 from keywright.keys.seen import Absent, Unread
+from keywright.keys.workload import WorkloadView
 from keywright.kube import paths
 from keywright.kube.errors import ApiError, TransportError
 
@@ -67,6 +69,7 @@ class Acting:
         tally: Tally,
     ) -> None:
         self._client = client
+        self._workloads = Workloads(client)
         self._cache = cache
         self._sight = sight
         self._revocations = revocations
@@ -90,16 +93,8 @@ class Acting:
         self, action: actions.Action, api_key: ApiKey, memory: Memory, looked: Looked
     ) -> bool:
         match action:
-            case actions.ReadSecret():
-                await self._read_secret(api_key, memory, looked)
-                if memory.held:
-                    # A value may be revealed over what was just read only by who knows all that is published:
-                    # another process may have published and revealed since this ApiKey was cached.
-                    await self._reread(api_key)
-                done = True
-            case actions.ReadNamespace():
-                namespace = api_key.metadata.namespace
-                looked.namespace_terminating = await self._sight.namespace_terminating(namespace)
+            case actions.ReadSecret() | actions.ReadNamespace() | actions.ReadWorkloads():
+                await self._read(action, api_key, memory, looked)
                 done = True
             case actions.WriteStatus():
                 done = await self._write_status(action, api_key, memory, looked)
@@ -107,6 +102,8 @@ class Acting:
                 done = await self._write_secret(action, api_key, memory, looked)
             case actions.DeleteSecret():
                 done = await self._delete_secret(action, api_key, looked)
+            case actions.RestartWorkload():
+                done = await self._restart(action, api_key, memory, looked)
             case actions.CreateRecord():
                 done = await self._create_record(action, api_key, looked)
             case actions.AddFinalizer():
@@ -116,6 +113,28 @@ class Acting:
                 wanted = tuple(name for name in api_key.metadata.finalizers if name != FINALIZER)
                 memory.finished = done = await self._set_finalizers(api_key, wanted, memory, looked)
         return done
+
+    async def _read(
+        self,
+        action: actions.ReadSecret | actions.ReadNamespace | actions.ReadWorkloads,
+        api_key: ApiKey,
+        memory: Memory,
+        looked: Looked,
+    ) -> None:
+        namespace = api_key.metadata.namespace
+        match action:
+            case actions.ReadSecret():
+                await self._read_secret(api_key, memory, looked)
+                if memory.held:
+                    # A value may be revealed over what was just read only by who knows all that is published:
+                    # another process may have published and revealed since this ApiKey was cached.
+                    await self._reread(api_key)
+            case actions.ReadNamespace():
+                looked.namespace_terminating = await self._sight.namespace_terminating(namespace)
+            case actions.ReadWorkloads():
+                looked.workloads |= await self._workloads.read(namespace, action.workloads)
+                # Else a process that has slept would restart them for a key that is no longer current.
+                await self._reread(api_key)
 
     async def _write_status(
         self, action: actions.WriteStatus, api_key: ApiKey, memory: Memory, looked: Looked
@@ -141,6 +160,7 @@ class Acting:
             return False
         if action.activates is not None and action.status.current_key_id is not None:
             memory.revealed(action.status.current_key_id)
+            looked.workloads.clear()
             if action.activates is Cause.FIRST and arrived is not None:
                 self._tally.waited((self._clock() - arrived).total_seconds())
             self._tally.minted(action.activates)
@@ -225,6 +245,19 @@ class Acting:
                 "a finalizer holds the Secret: whoever set it must remove it", object=api_key.name
             )
         looked.secret = Absent()
+        return True
+
+    async def _restart(
+        self, action: actions.RestartWorkload, api_key: ApiKey, memory: Memory, looked: Looked
+    ) -> bool:
+        found = await self._workloads.restart(api_key.metadata.namespace, action)
+        if found is None:
+            looked.workloads.pop(action.workload)
+            return False
+        looked.workloads[action.workload] = found
+        if not isinstance(found, WorkloadView):
+            return False
+        memory.restarted[action.workload] = action.value
         return True
 
     async def _create_record(self, action: actions.CreateRecord, api_key: ApiKey, looked: Looked) -> bool:

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keywright.apikey")
 
-# A regenerate with five valid generations takes eleven; whatever takes more is a quarrel with another writer.
-MAX_STEPS = 24
+# A regenerate with five valid generations takes eleven, sixteen restarts eighteen more; whatever takes many
+# more is a quarrel with another writer.
+MAX_STEPS = 48
 
 
 class NotSettledError(KeywrightError):
@@ -149,7 +150,7 @@ class ApiKeys:
             reason=happening.reason,
             note=happening.note,
             action=_ACTIONS.get(happening.reason, "Reconcile"),
-            key=f"{happening.key_id}/{happening.revision}" if _once(happening) else None,
+            key=_key(happening),
         )
 
 
@@ -159,9 +160,12 @@ _ACTIONS = {
     EventReason.RETIRED: "Retire",
     EventReason.REVOKED: "Revoke",
     EventReason.EXPIRED: "Expire",
+    EventReason.WORKLOAD_RESTARTED: "Restart",
 }
 
 
-def _once(happening: Happening) -> bool:
-    """Whether the thing can happen to a generation only once: an Event of it never needs repeating."""
-    return bool(happening.key_id) and happening.reason is not EventReason.SECRET_RESTORED
+def _key(happening: Happening) -> str | None:
+    """Name what can happen to a generation only once: an Event of it never needs repeating."""
+    if not happening.key_id or happening.reason is EventReason.SECRET_RESTORED:
+        return None
+    return "/".join(filter(None, (happening.key_id, str(happening.revision), happening.subject)))

@@ -75,7 +75,7 @@ class App:
             client,
             self.cache,
             self._recorder,
-            system_namespace=options.realm.system_namespace,
+            options=options,
             watching=self._watches.listed,
             wake=self._wake,
             clock=lambda: datetime.now(UTC),

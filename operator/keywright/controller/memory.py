@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.api.apikey import ApiKey
+    from keywright.api.workload import Workload
     from keywright.keys.actions import Happening
     from keywright.keys.raw import RawKey
     from keywright.keys.seen import Verified
@@ -28,7 +29,8 @@ class Memory:
     definite answer, `refused` those whose only reveal was refused. `written`, `settled` and
     `observed` are the newest resourceVersions that this process wrote, came to rest with, and was told of
     while `busy` with a pass; `secret_seen` and `secret_observed` those of the Secret that it read or wrote
-    and was told of. `finished`: this process itself took the finalizer away.
+    and was told of. `restarted`: what this process has annotated workloads with. `finished`: this process
+    itself took the finalizer away.
     """
 
     held: dict[str, RawKey] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Memory:
     refusals: int = 0
     verified: Verified | None = None
     told: set[Happening] = field(default_factory=set)
+    restarted: dict[Workload, str] = field(default_factory=dict)
     written: int = 0
     settled: int = 0
     observed: int = 0

@@ -55,6 +55,7 @@ class Options:
     ops_port: int = 8081
     workers: int = 8
     watch_secrets: bool = True
+    rollout_restart: bool = False
 
 
 class Reconciler(Protocol):
@@ -107,7 +108,7 @@ class ReconcilerFactory(Protocol):
         cache: Cache,
         recorder: Recorder,
         *,
-        system_namespace: str,
+        options: Options,
         watching: Watching,
         wake: Wake,
         clock: Callable[[], datetime],

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.controller.cache import Cache
-    from keywright.controller.ports import Tally, Wake, Watching
+    from keywright.controller.ports import Options, Tally, Wake, Watching
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -35,12 +35,13 @@ class Reconciler:
         cache: Cache,
         recorder: Recorder,
         *,
-        system_namespace: str,
+        options: Options,
         watching: Watching,
         wake: Wake,
         clock: Callable[[], datetime],
         tally: Tally,
     ) -> None:
+        system_namespace = options.realm.system_namespace
         self._cache = cache
         self._wake = wake
         self._project_generations: dict[str, tuple[str, int]] = {}
@@ -50,7 +51,10 @@ class Reconciler:
         self._revocations = Revocations(
             client, cache, system_namespace=system_namespace, wake=wake, clock=clock
         )
-        sight = Sight(client, cache, self._revocations, Sealing(client, system_namespace), watching)
+        sealing = Sealing(client, system_namespace)
+        sight = Sight(
+            client, cache, self._revocations, sealing, watching, rollout_restart=options.rollout_restart
+        )
         acting = Acting(
             client,
             cache,

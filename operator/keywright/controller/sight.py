@@ -21,11 +21,13 @@ from keywright.kube import paths
 from keywright.kube.errors import ApiError
 
 if TYPE_CHECKING:
+    from keywright.api.workload import Workload
     from keywright.controller.cache import Cache
     from keywright.controller.memory import Memory
     from keywright.controller.ports import Watching
     from keywright.controller.revocations import Revocations
     from keywright.controller.sealing import Sealing
+    from keywright.keys.workload import Found
     from keywright.kube.client import Client
 
 MAX_SKEW = timedelta(seconds=30)
@@ -47,13 +49,21 @@ class Looked:
     namespace_labels: dict[str, str] | None = None
     records_possible: bool = True
     reporting_possible: bool = True
+    workloads: dict[Workload, Found] = field(default_factory=dict)
 
 
 class Sight:
     """Builds the input of the plan."""
 
     def __init__(
-        self, client: Client, cache: Cache, revocations: Revocations, sealing: Sealing, watching: Watching
+        self,
+        client: Client,
+        cache: Cache,
+        revocations: Revocations,
+        sealing: Sealing,
+        watching: Watching,
+        *,
+        rollout_restart: bool,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -61,6 +71,7 @@ class Sight:
         self._sealing = sealing
         self._watching = watching
         self._projects: dict[str, tuple[tuple[str, int], Project | None, bool]] = {}
+        self._rollout_restart = rollout_restart
 
     async def see(self, obj: dict[str, Any], memory: Memory, looked: Looked) -> Seen:
         """Gather all that decides about an ApiKey.
@@ -95,6 +106,9 @@ class Sight:
             records_possible=looked.records_possible,
             reporting_possible=looked.reporting_possible,
             clock_trusted=self._clock_trusted(),
+            rollout_restart=self._rollout_restart,
+            workloads=looked.workloads,
+            restarted=memory.restarted,
         )
         return replace(seen, foreign_digests=self._foreign_digests(seen))
 

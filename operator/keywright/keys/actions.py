@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     from keywright.api.apikey import ApiKeyStatus, Cause
     from keywright.api.reasons import EventReason
     from keywright.api.revocation import RevocationReason
+    from keywright.api.workload import Workload
     from keywright.keys.raw import RawKey
 
 
 class Happening(NamedTuple):
-    """Something worth an Event and a log line; `key_id` is empty where no generation is concerned."""
+    """Something worth an Event and a log line; `key_id` is empty where no generation is concerned.
+
+    `subject` tells apart what may happen several times to one generation.
+    """
 
     reason: EventReason
     note: str
     key_id: str = ""
     revision: int = 0
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,23 @@ class CreateRecord:
     reason: RevocationReason
 
 
+@dataclass(frozen=True, slots=True)
+class ReadWorkloads:
+    """A live read of workloads and, after them, of the ApiKey: which key is current must be no older news."""
+
+    workloads: tuple[Workload, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RestartWorkload:
+    """Patch an annotation into the pod template of a workload that has not changed since it was read."""
+
+    workload: Workload
+    resource_version: str
+    annotation: str
+    value: str
+
+
 Action = (
     AddFinalizer
     | RemoveFinalizer
@@ -98,4 +120,6 @@ Action = (
     | WriteSecret
     | DeleteSecret
     | CreateRecord
+    | ReadWorkloads
+    | RestartWorkload
 )

@@ -9,7 +9,7 @@ from keywright.api.apikey import GenerationState
 from keywright.api.meta import format_time
 from keywright.api.reasons import EventReason, ReadyReason
 from keywright.keys import generations as gens
-from keywright.keys import tokens
+from keywright.keys import rollout, tokens
 from keywright.keys.actions import Happening
 from keywright.keys.causes import due, next_rotation
 from keywright.keys.conditions import progress
@@ -43,7 +43,7 @@ def happenings_now(facts: Facts) -> tuple[Happening, ...]:
     if soon is not None and soon <= facts.now and current is not None and expiry and facts.current_holds:
         note = f"The {gens.spoken(current)} ends at {format_time(expiry)} and no rotation comes first"
         told.append(Happening(EventReason.EXPIRING_SOON, note, current.id, current.revision))
-    return tuple(told)
+    return (*told, *rollout.hindrances(facts))
 
 
 def _moments(facts: Facts) -> Iterator[datetime]:
@@ -59,6 +59,7 @@ def _moments(facts: Facts) -> Iterator[datetime]:
         if moment is not None:
             yield moment
     yield from _waits(facts)
+    yield from rollout.moments(facts)
 
 
 def _waits(facts: Facts) -> Iterator[datetime]:

@@ -23,7 +23,7 @@ from keywright.api.apikey import Cause, Generation, GenerationState
 from keywright.api.meta import round_down
 from keywright.api.reasons import EventReason
 from keywright.api.revocation import RevocationReason
-from keywright.keys import deletion, tokens
+from keywright.keys import deletion, rollout, tokens
 from keywright.keys import generations as gens
 from keywright.keys.actions import (
     Action,
@@ -80,7 +80,7 @@ def plan(seen: Seen, now: datetime, mint: Mint) -> Plan:
     if not seen.clock_trusted:
         return _revoke_only(facts)
     step = _look(facts) or _keep_finalizer(facts) or _adopt(facts) or _activate(facts)
-    step = step or _mint(facts, mint) or _mend(facts) or _report(facts)
+    step = step or _mint(facts, mint) or _mend(facts) or _restart(facts) or _report(facts)
     return step or Plan(happenings=happenings_now(facts), due=deadline(facts))
 
 
@@ -187,6 +187,7 @@ def _activate(facts: Facts) -> Plan | None:
             "revision": revision,
             "handled_tokens": tokens.handle(facts.api_key, done),
             "last_rotation_time": round_down(facts.now) if facts.revision else None,
+            "restarting": rollout.begin(facts),
         }
     )
     return _write(facts, status, activates=carried.cause)
@@ -294,6 +295,12 @@ def _mend(facts: Facts) -> Plan | None:
     return Plan(WriteSecret(desired), happenings=(told,))
 
 
+def _restart(facts: Facts) -> Plan | None:
+    """Restart what uses the key, once its new value stands in the Secret and status says so."""
+    step = rollout.next_step(facts)
+    return Plan(*step) if step is not None else None
+
+
 def _report(facts: Facts) -> Plan | None:
     """Write the status if it does not say what is; Pending ones that nobody can reveal go with it."""
     forgotten = frozenset(g.id for g in facts.pending if _forgettable(facts, g))
@@ -301,7 +308,8 @@ def _report(facts: Facts) -> Plan | None:
     status = compose(swept)
     if status == facts.status:
         return None
-    return Plan(WriteStatus(status), happenings(facts.status, status, swept.generations))
+    told = (*happenings(facts.status, status, swept.generations), *rollout.ends(facts))
+    return Plan(WriteStatus(status), told)
 
 
 def _forgettable(facts: Facts, generation: Generation) -> bool:
@@ -328,7 +336,8 @@ def _write(
 ) -> Plan:
     """Write what the status says once these generations are in it, conditions and all."""
     api_key = facts.api_key.model_copy(update={"status": status})
-    after = derive(replace(facts.seen, api_key=api_key), facts.now)
+    # What was read of workloads before a new key is current says nothing of their restart for it.
+    after = derive(replace(facts.seen, api_key=api_key, workloads={}), facts.now)
     composed = compose(after)
     told = happenings(facts.status, composed, after.generations)
     return Plan(WriteStatus(composed, publishes=publishes, activates=activates), told)

@@ -1,7 +1,7 @@
 """What a pass knows of one ApiKey when it plans: the whole input of `plan`, read by nobody else.
 
-Nothing here is remembered between passes except `verified`, `held` and `refusal`, which a restart may
-forget without harm: a forgotten raw value is replaced by a new one, a forgotten check is made again.
+Nothing here is remembered between passes except `verified`, `held`, `refusal` and `restarted`, which a new
+process lacks without harm: a forgotten raw value is replaced by a new one, a forgotten check is made again.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from keywright.api.apikey import ApiKey
     from keywright.api.project import Project
     from keywright.api.revocation import RevocationReason
+    from keywright.api.workload import Workload
     from keywright.keys.raw import RawKey
     from keywright.keys.seal import SealingKeys
     from keywright.keys.secret import SecretView
+    from keywright.keys.workload import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ class Seen:
     reveal, `refused` those whose only reveal the API server refused. `revoked` are generations that a
     Revocation in force names, `recorded` those that have a record in the system namespace, where
     `records_possible` is False once that is going away. `sealing` is None, and `reporting_possible` may
-    be False, for an ApiKey that is being deleted.
+    be False, for an ApiKey that is being deleted. `rollout_restart` says whether workloads may be
+    restarted at all; `workloads` are those read in this pass, `restarted` what this process has
+    annotated them with.
     """
 
     api_key: ApiKey
@@ -95,3 +99,6 @@ class Seen:
     reporting_possible: bool = True
     foreign_digests: frozenset[str] = frozenset()
     clock_trusted: bool = True
+    rollout_restart: bool = False
+    workloads: Mapping[Workload, Found] = field(default_factory=dict)
+    restarted: Mapping[Workload, str] = field(default_factory=dict)

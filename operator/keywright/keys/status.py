@@ -9,6 +9,7 @@ from keywright.api.apikey import ApiKeyStatus, Effective, GenerationState
 from keywright.api.meta import Condition, format_duration, format_time, parse_duration, round_up
 from keywright.api.reasons import ReadyReason, RotatingReason
 from keywright.keys import generations as gens
+from keywright.keys import rollout
 from keywright.keys.causes import due as due_now
 from keywright.keys.causes import next_rotation
 from keywright.keys.conditions import condition, progress
@@ -39,6 +40,7 @@ def compose(facts: Facts) -> ApiKeyStatus:
             "expires_at": round_up(expiry) if expiry else None,
             "keys": gens.trim(facts.generations, facts.bounds, facts.now),
             "next_rotation_time": next_time,
+            "restarting": rollout.remaining(facts),
         }
     )
 
@@ -110,6 +112,8 @@ def _conditions(facts: Facts, due: Due | None) -> tuple[Condition, ...]:
 
 
 def _rotating(facts: Facts, due: Due | None) -> tuple[RotatingReason, str]:
+    if restarting := rollout.remaining(facts):
+        return RotatingReason.RESTARTING_WORKLOADS, rollout.message(facts, restarting)
     retiring = gens.in_state(facts.generations, GenerationState.RETIRING)
     if due is not None and waits_for_room(facts, due):
         return (

@@ -13,6 +13,7 @@ DISCOVERY = f"/apis/{GROUP}/{VERSION}"
 SERVER_VERSION = "/version"
 
 PLURALS = {"project": "projects", "apikey": "apikeys", "revocation": "revocations"}
+_WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 
 _NAMESPACED = "namespaces"
 _SUBRESOURCE_AT = 3  # [plural, name, subresource]
@@ -81,6 +82,11 @@ def secrets(namespace: str | None = None) -> str:
 def secret(namespace: str, name: str) -> str:
     """Return one Secret."""
     return f"{secrets(namespace)}/{quote(name, safe='')}"
+
+
+def workload(namespace: str, kind: str, name: str) -> str:
+    """Return one workload ("Deployment", "StatefulSet", "DaemonSet")."""
+    return f"{_within('/apis/apps/v1', namespace, _WORKLOADS[kind])}/{quote(name, safe='')}"
 
 
 def namespaces() -> str:

@@ -119,10 +119,16 @@ def test_without_the_extra_it_names_the_package(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_flags_reach_the_operator(started: list[Options]) -> None:
     arguments = "--kubeconfig /k --namespaces a,b,a --system-namespace s --bind-address 0.0.0.0 --ops-port 0"
-    assert run("operator", *arguments.split()).exit_code == 0
+    assert run("operator", *arguments.split(), "--rollout-restart").exit_code == 0
     options = started[0]
     assert (options.kubeconfig, options.bind_address, options.ops_port) == ("/k", "0.0.0.0", 0)
     assert options.realm == Realm(namespaces=("a", "b"), system_namespace="s")
+    assert options.rollout_restart
+
+
+def test_nothing_is_restarted_unless_asked_for(started: list[Options]) -> None:
+    run("operator")
+    assert not started[0].rollout_restart
 
 
 def test_what_has_no_effect_yet_is_said(started: list[Options], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,10 +137,10 @@ def test_what_has_no_effect_yet_is_said(started: list[Options], monkeypatch: pyt
         "structlog.get_logger",
         lambda *_: type("L", (), {"warning": lambda _, *a, **k: said.append(f"{a} {k}")})(),
     )
-    run("operator", "--usage-url", "http://v:1", "--rollout-restart")
+    run("operator", "--usage-url", "http://v:1", "--usage-token-file", "/t")
     assert len(started) == 1
     assert len(said) == 1
-    assert "--rollout-restart, --usage-url" in said[0]
+    assert "--usage-url, --usage-token-file" in said[0]
 
 
 @pytest.mark.parametrize(

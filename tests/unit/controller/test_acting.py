@@ -12,6 +12,7 @@ import pytest
 
 from keywright.api.apikey import Cause
 from keywright.controller.cache import Cache
+from keywright.controller.ports import Options, Realm
 from keywright.controller.reconcile import Reconciler
 from keywright.controller.sight import UnreadableStatusError
 from keywright.keys.raw import digest_of
@@ -45,13 +46,14 @@ class Process:
     cache: Cache = field(default_factory=Cache)
     told: Told = field(default_factory=Told)
     tally: Counted = field(default_factory=Counted)
+    rollout_restart: bool = True
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(
             self.api,  # type: ignore[arg-type]
             self.cache,
             self.told,  # type: ignore[arg-type]
-            system_namespace="system",
+            options=Options(realm=Realm(system_namespace="system"), rollout_restart=self.rollout_restart),
             watching=lambda _kind: False,
             wake=lambda *_key, **_how: None,
             clock=self.clock,
@@ -438,3 +440,97 @@ async def test_a_malformed_token_is_told_once_while_it_stands_and_again_when_it_
     assert 1 == await told_of("three words or more")
     assert 1 == await told_of(None)
     assert 2 == await told_of("two words")
+
+
+def deploy(api: TinyApi, *names: str) -> None:
+    """Have Deployments of these names, and list them in the ApiKey."""
+    for name in names:
+        metadata = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "generation": 1}
+        spec = {"replicas": 0, "template": {"metadata": {}}}
+        api.put(paths.workload("shop", "Deployment", name), {"metadata": metadata, "spec": spec})
+    listed = [{"kind": "Deployment", "name": name} for name in names]
+    edit(api, spec={"rolloutRestart": listed}, metadata={"generation": 2})
+
+
+def rotate(api: TinyApi, process: Process, token: str = "now") -> None:
+    edit(api, metadata={"annotations": {"keywright.dev/rotate": token}})
+    process.hear()
+
+
+def generation_of(api: TinyApi, name: str) -> int:
+    return int(api.objects[paths.workload("shop", "Deployment", name)]["metadata"]["generation"])
+
+
+async def test_sixteen_workloads_are_restarted_in_one_pass(process: Process, api: TinyApi) -> None:
+    await process.act()
+    names = [f"web-{number}" for number in range(16)]
+    deploy(api, *names)
+    rotate(api, process)
+
+    await process.act()
+
+    assert {2} == {generation_of(api, name) for name in names}
+    notes = [note for reason, note in process.told.events if reason == "WorkloadRestarted"]
+    key_id = api.objects[API_KEY]["status"]["currentKeyID"]
+    assert [f"Restarted the Deployment {name} for the key {key_id} (revision 2)" for name in names] == notes
+
+
+async def test_the_api_key_is_read_after_the_workloads(process: Process, api: TinyApi) -> None:
+    await process.act()
+    deploy(api, "web")
+    rotate(api, process)
+    await process.act()
+
+    reads = [path for verb, path in api.requests if verb == "get"]
+    web = paths.workload("shop", "Deployment", "web")
+    assert [web, API_KEY] == reads[reads.index(web) :]
+
+
+async def test_a_workload_that_changes_between_read_and_restart_is_read_again(
+    process: Process, api: TinyApi
+) -> None:
+    await process.act()
+    deploy(api, "web")
+    rotate(api, process)
+    web = paths.workload("shop", "Deployment", "web")
+
+    def before(verb: str, path: str) -> None:
+        if (verb, path) == ("patch", web):
+            api.before = lambda _verb, _path: None
+            api.put(web, api.objects[web])
+
+    api.before = before
+    await process.act()
+
+    assert 2 == generation_of(api, "web")
+    assert 1 == len([reason for reason, _ in process.told.events if reason == "WorkloadRestarted"])
+
+
+async def test_a_restart_that_is_not_granted_is_said_and_tried_again_until_it_is(
+    process: Process, api: TinyApi, clock: Clock
+) -> None:
+    await process.act()
+    deploy(api, "web")
+    rotate(api, process)
+    web = paths.workload("shop", "Deployment", "web")
+
+    def before(verb: str, path: str) -> None:
+        if path == web:
+            raise refusal(verb, path, 403)
+
+    api.before = before
+    await process.act()
+    status = api.objects[API_KEY]["status"]
+    ready, rotating = status["conditions"][:2]
+    assert ("Active", "RestartingWorkloads") == (ready["reason"], rotating["reason"])
+    assert "install the chart with rolloutRestart: true" in rotating["message"]
+    for _ in range(3):
+        clock.now += timedelta(seconds=5)
+        await process.act()
+    assert status == api.objects[API_KEY]["status"], "nothing new to say"
+    assert 1 == len([reason for reason, _ in process.told.events if reason == "WorkloadNotRestarted"])
+
+    api.before = lambda _verb, _path: None
+    await process.act()
+
+    assert 2 == generation_of(api, "web")

@@ -18,6 +18,7 @@ from keywright.keys.actions import (
     CreateRecord,
     DeleteSecret,
     RemoveFinalizer,
+    RestartWorkload,
     WriteSecret,
     WriteStatus,
 )
@@ -55,6 +56,10 @@ def records(action: Action) -> bool:
 
 def reports(action: Action) -> bool:
     return isinstance(action, WriteStatus) and not publishes(action) and not activates(action)
+
+
+def restarts(action: Action) -> bool:
+    return isinstance(action, RestartWorkload)
 
 
 def minted(store: Store) -> Operator:
@@ -169,6 +174,17 @@ def deleted() -> Store:
     return store
 
 
+def rotated_with_workloads(done: Callable[[Action], bool]) -> Store:
+    workloads = [{"kind": "Deployment", "name": name} for name in ("web", "api")]
+    store = new_store(SPEC | {"rolloutRestart": workloads})
+    minted(store)
+    for name in ("web", "api"):
+        store.add_workload(name)
+    store.now += seconds(3600)
+    Operator(store).run_until(done)
+    return store
+
+
 ROWS: dict[str, tuple[Callable[[], Store], list[Callable[[Action], bool]]]] = {
     "nothing in status, no Secret: publishes": (nothing, [publishes, reveals, activates]),
     "Pending, Secret does not carry it: publishes another": (published, [publishes, reveals, activates]),
@@ -193,6 +209,14 @@ ROWS: dict[str, tuple[Callable[[], Store], list[Callable[[Action], bool]]]] = {
     "entries drifted: repaired": (entries_drifted, [mends]),
     "made immutable: deleted and created anew": (immutable, [publishes, deletes, reveals, activates]),
     "another type: deleted and created anew": (of_another_type, [publishes, deletes, reveals, activates]),
+    "activated, no workload restarted: restarts each": (
+        lambda: rotated_with_workloads(activates),
+        [restarts, restarts],
+    ),
+    "activated, one workload restarted: restarts the other": (
+        lambda: rotated_with_workloads(restarts),
+        [restarts],
+    ),
     "deleted: records, Secret, finalizer": (
         deleted,
         [records, reports, deletes, lambda action: isinstance(action, RemoveFinalizer)],
