@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from keywright.api.apikey import Generation, GenerationState
-from keywright.api.meta import parse_duration, round_up
+from keywright.api.meta import parse_duration
 from keywright.api.policy import RateLimit, Rotation
 from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
-from keywright.api.reasons import ReadyReason
 from keywright.keys import generations as gens
 from keywright.keys import schedule
-from keywright.keys.conditions import ready_reason
 from keywright.keys.generations import Bounds, Generations
 from keywright.keys.grants import Denial, Grant, grant
 from keywright.keys.schedule import Problem
@@ -88,8 +86,7 @@ class Facts:
     @property
     def told_expiry(self) -> datetime | None:
         """When the current generation expires according to the status, if that speaks of it."""
-        current, status = self.current, self.status
-        return status.expires_at if current is not None and status.current_key_id == current.id else None
+        return gens.told_expiry(self.status, self.current) if self.current is not None else None
 
     @property
     def pending(self) -> Generations:
@@ -207,28 +204,10 @@ def _settled(facts: Facts) -> Facts:
     revoked = {g.id for g in facts.generations if seen.revoked_whole or g.id in seen.revoked}
     settled = gens.latch(facts.generations, revoked, GenerationState.REVOKED)
     if seen.clock_trusted:
-        settled = gens.latch(settled, _outlived(facts), GenerationState.EXPIRED)
+        settled = gens.latch(
+            settled, gens.outlived(settled, facts.status, bounds, now), GenerationState.EXPIRED
+        )
         settled = gens.end_by_time(settled, bounds, now)
-        if seen.project is not None and facts.problem is None:  # else nobody knows what applies
-            settled = gens.move_ends(settled, bounds, facts.overlap, now)
+        known = seen.project is not None and facts.problem is None
+        settled = gens.move_ends(settled, bounds, facts.overlap if known else None, now)
     return replace(facts, generations=settled)
-
-
-def _outlived(facts: Facts) -> frozenset[str]:
-    """Name the Active generation that was reported Expired and whose end has been moved on since.
-
-    It stays ended; a new generation takes its place. One that is being activated was not reported on, and
-    one whose end is where it was has not ended: the clock that said so was wrong.
-    """
-    told = facts.told_expiry
-    if told is None or ready_reason(facts.status.conditions) != ReadyReason.EXPIRED:
-        return frozenset()
-    return frozenset(
-        g.id
-        for g in gens.in_state(facts.generations, GenerationState.ACTIVE)
-        if facts.bounds.valid(g, facts.now) and told != _whole(facts.bounds.expiry(g))
-    )
-
-
-def _whole(moment: datetime | None) -> datetime | None:
-    return None if moment is None else round_up(moment)

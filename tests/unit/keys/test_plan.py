@@ -135,6 +135,31 @@ def test_expires_at_moved_on_after_expiry_is_a_new_generation(after: int) -> Non
     assert "Scheduled" == store.keys[0]["cause"]
 
 
+@pytest.mark.parametrize("after", [1, 59, 61, 3600])
+@pytest.mark.parametrize("what", ["expiresAt", "maxExpiresAfter"])
+def test_an_end_that_passed_while_nobody_looked_stands_though_it_was_moved_on(what: str, after: int) -> None:
+    store, operator = settled({"expiresAfter": "48h", "rotation": {"policy": "Never"}})
+    if what == "expiresAt":
+        store.edit({"expiresAt": stamp(store.now + seconds(600))})
+    else:
+        store.project = new_project({"limits": {"maxExpiresAfter": "10m"}})
+    operator.run()
+    told, key_id, value = store.status["expiresAt"], store.keys[0]["id"], store.value()
+    store.now = datetime.fromisoformat(told) + seconds(after)
+
+    if what == "expiresAt":
+        store.edit({"expiresAt": stamp(store.now + seconds(86400))})
+    else:
+        store.project = new_project({"limits": {"maxExpiresAfter": "24h"}})
+    operator.crash()
+    operator.run()
+
+    assert (key_id, "Expired") == (store.keys[1]["id"], store.keys[1]["state"])
+    assert ("Active", "Active") == (store.ready(), store.keys[0]["state"])
+    assert value != store.value()
+    assert "Expired" in operator.told
+
+
 def test_expires_at_moved_before_it_passes_mints_nothing() -> None:
     end = stamp(new_store().now + seconds(600))
     store, operator = settled({"rotation": {"policy": "Never"}, "expiresAt": end})
