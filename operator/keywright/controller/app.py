@@ -66,6 +66,7 @@ class App:
             wake=self.queue.add,
             clock=lambda: datetime.now(UTC),
             minted=metrics.count_mint,
+            namespaces=options.realm.namespaces,
         )
         metrics.read_at_scrape(depth=self.queue.depth, oldest=self.queue.oldest, skew=self._skew)
 
@@ -78,6 +79,7 @@ class App:
         try:
             await self._listen()
             await preflight.require_system_namespace(self._client, self._realm.system_namespace)
+            await preflight.warn_of_missing(self._client, self._realm.namespaces)
             async with asyncio.TaskGroup() as group:
                 self._start(group)
                 await self.queue.started.wait()

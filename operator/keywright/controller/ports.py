@@ -83,4 +83,5 @@ class ReconcilerFactory(Protocol):
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
+        namespaces: tuple[str, ...] = (),
     ) -> Reconciler: ...

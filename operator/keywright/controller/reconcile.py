@@ -8,6 +8,7 @@ from keywright.api.reasons import ReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.cache import key_of, summarise
+from keywright.controller.ports import Realm
 from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
@@ -39,15 +40,15 @@ class Reconciler:
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
+        namespaces: tuple[str, ...] = (),
     ) -> None:
         self._cache = cache
         self._wake = wake
         self._project_generations: dict[str, tuple[str, int]] = {}
         self._leaving: set[str] = set()
-        self._revocations = Revocations(
-            client, cache, system_namespace=system_namespace, wake=wake, clock=clock
-        )
-        sight = Sight(client, cache, self._revocations, Sealing(client, system_namespace))
+        realm = Realm(namespaces=namespaces, system_namespace=system_namespace)
+        self._revocations = Revocations(client, cache, realm=realm, wake=wake, clock=clock)
+        sight = Sight(client, cache, self._revocations, Sealing(client, system_namespace), realm)
         acting = Acting(
             client,
             cache,

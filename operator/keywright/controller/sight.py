@@ -22,6 +22,7 @@ from keywright.kube.errors import ApiError
 if TYPE_CHECKING:
     from keywright.controller.cache import Cache
     from keywright.controller.memory import Memory
+    from keywright.controller.ports import Realm
     from keywright.controller.revocations import Revocations
     from keywright.controller.sealing import Sealing
     from keywright.kube.client import Client
@@ -50,11 +51,14 @@ class Looked:
 class Sight:
     """Builds the input of the plan."""
 
-    def __init__(self, client: Client, cache: Cache, revocations: Revocations, sealing: Sealing) -> None:
+    def __init__(
+        self, client: Client, cache: Cache, revocations: Revocations, sealing: Sealing, realm: Realm
+    ) -> None:
         self._client = client
         self._cache = cache
         self._revocations = revocations
         self._sealing = sealing
+        self._realm = realm
 
     async def see(self, obj: dict[str, Any], memory: Memory, looked: Looked) -> Seen:
         """Gather all that decides about an ApiKey.
@@ -74,6 +78,7 @@ class Sight:
             sealing=None if deleting else await self._sealing.keys(),
             secret=looked.secret,
             project_readable=readable,
+            project_served=self._realm.includes("project", api_key.project.partition("/")[0]),
             unreadable=unreadable,
             namespace_labels=await self._namespace_labels(project, api_key, looked),
             namespace_terminating=looked.namespace_terminating,
@@ -87,7 +92,7 @@ class Sight:
             recorded=self._revocations.recorded(ids),
             records_possible=looked.records_possible,
             reporting_possible=looked.reporting_possible,
-            clock_trusted=self._clock_trusted(),
+            clock_trusted=clock_trusted(self._client),
         )
         return replace(seen, foreign_digests=self._foreign_digests(seen))
 
@@ -152,8 +157,10 @@ class Sight:
         holders = self._cache.mentioning("apikey", digest)
         return frozenset({digest} if set(holders) - {seen.api_key.name} else ())
 
-    def _clock_trusted(self) -> bool:
-        return self._client.skew is None or abs(self._client.skew) <= MAX_SKEW
+
+def clock_trusted(client: Client) -> bool:
+    """Whether the clock here is near enough to the API server's for what time decides for good."""
+    return client.skew is None or abs(client.skew) <= MAX_SKEW
 
 
 def _ids(api_key: ApiKey, secret: SecretView | Absent | Unread) -> list[str]:

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 
 class Happening(NamedTuple):
-    """Something worth an Event and a log line; `key_id` is empty where no generation is concerned."""
+    """Something worth an Event and a log line.
+
+    `key_id` is empty where no generation is concerned; `once` names what must be told only once, where the
+    note alone does not tell it from others.
+    """
 
     reason: EventReason
     note: str
     key_id: str = ""
     revision: int = 0
+    once: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from keywright.api.policy import RateLimit, Rotation
 from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
 from keywright.keys import generations as gens
 from keywright.keys import schedule
+from keywright.keys.conditions import find
 from keywright.keys.generations import Bounds, Generations
 from keywright.keys.grants import Denial, Grant, grant
 from keywright.keys.schedule import Problem
@@ -92,6 +93,11 @@ class Facts:
     def pending(self) -> Generations:
         """The generations whose digest is known and whose value may not be."""
         return gens.in_state(self.generations, GenerationState.PENDING)
+
+    @property
+    def revoked_whole(self) -> bool:
+        """Whether a Revocation of the ApiKey as a whole is, or ever was, in force."""
+        return self.seen.revoked_whole is not None or find(self.status.conditions, "Revoked") is not None
 
     @property
     def sealing(self) -> SealingKeys:
@@ -184,7 +190,7 @@ def derive(seen: Seen, now: datetime) -> Facts:
         lifetime=lifetime,
         rotation=rotation,
         problem=problem,
-        granted=grant(project, api_key, seen.namespace_labels),
+        granted=grant(project, api_key, seen.namespace_labels, served=seen.project_served),
         bounds=Bounds(api_key.spec.expires_at, maximum),
         generations=api_key.status.keys,
     )
@@ -201,7 +207,7 @@ def _origin(api_key: ApiKey) -> str:
 def _settled(facts: Facts) -> Facts:
     """Apply revocations and the passing of time to the generations."""
     seen, bounds, now = facts.seen, facts.bounds, facts.now
-    revoked = {g.id for g in facts.generations if seen.revoked_whole or g.id in seen.revoked}
+    revoked = {g.id for g in facts.generations if facts.revoked_whole or g.id in seen.revoked}
     settled = gens.latch(facts.generations, revoked, GenerationState.REVOKED)
     if seen.clock_trusted:
         settled = gens.latch(

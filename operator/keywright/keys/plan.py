@@ -155,7 +155,7 @@ def _adopt(facts: Facts) -> Plan | None:
 
 def _may_adopt(facts: Facts, found: Generation) -> bool:
     seen = facts.seen
-    revoked = seen.revoked_whole is not None or found.id in seen.revoked or found.id in seen.recorded
+    revoked = facts.revoked_whole or found.id in seen.revoked or found.id in seen.recorded
     published = facts.carried is not None
     return (
         not revoked

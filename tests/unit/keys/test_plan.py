@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from keywright.api.revocation import RevocationReason
 from keywright.keys.actions import AddFinalizer, WriteSecret, WriteStatus
 from world import Operator, Store, digest, foreign_secret, new_project, new_store, seconds, stamp
 
@@ -272,7 +273,7 @@ def test_a_revoked_current_key_is_replaced_at_once_without_overlap() -> None:
 
 def test_a_revocation_of_the_whole_ends_every_key_and_mints_none() -> None:
     store, operator = settled()
-    store.revoked_whole = "KeyCompromise"  # type: ignore[assignment]
+    store.revoked_whole = RevocationReason.KEY_COMPROMISE
     value = store.value()
 
     operator.run()
@@ -281,6 +282,28 @@ def test_a_revocation_of_the_whole_ends_every_key_and_mints_none() -> None:
     store.revoked_whole = None  # somebody deleted it: it was decided once
     store.annotate("keywright.dev/rotate", "t")
     assert [] == operator.run()
+
+
+def test_a_revocation_of_the_whole_is_latched_whatever_else_is_wrong() -> None:
+    store, operator = settled()
+    store.edit({"rotation": {"schedule": "never"}})
+    store.revoked_whole = RevocationReason.KEY_COMPROMISE
+    operator.run()
+    assert "InvalidSpec" == store.ready()
+    assert ("True", "KeyCompromise") == (
+        store.condition("Revoked")["status"],
+        store.condition("Revoked")["reason"],
+    )
+
+    store.revoked_whole = None
+    store.annotate("keywright.dev/rotate", "t")
+    operator.run()
+    assert 1 == store.status["revision"], "what is InvalidSpec and was revoked mints nothing either"
+    store.edit({"rotation": {"policy": "Never"}})
+    operator.run()
+
+    assert ("Revoked", ["Revoked"]) == (store.ready(), store.states())
+    assert "KeyCompromise" == store.condition("Revoked")["reason"]
 
 
 def test_the_project_without_which_an_api_key_was_applied_is_waited_for() -> None:
