@@ -264,14 +264,18 @@ class Revocations:
             return (since - now).total_seconds()
         if not clock_trusted(self._client) or await self._needed(revocation, owner, now):
             return _LOOK_AGAIN
-        path = paths.revocation(metadata.namespace, metadata.name)
+        path, name = (
+            paths.revocation(metadata.namespace, metadata.name),
+            f"{metadata.namespace}/{metadata.name}",
+        )
         try:
             await self._client.delete(path, uid=metadata.uid, resource_version=metadata.resource_version)
         except ApiError as error:
             if error.status != _NOT_FOUND:
                 raise
-        known = {"key_id": revocation.spec.key_id, "api_key": owner}
-        log.info("Pruned a record", revocation=f"{metadata.namespace}/{metadata.name}", **known)
+        else:
+            log.info("Pruned a record", revocation=name, key_id=revocation.spec.key_id, api_key=owner)
+        self._cache.remove("revocation", name)
         return None
 
     async def _needed(self, record: Revocation, owner: str, now: datetime) -> bool:

@@ -107,9 +107,14 @@ class Sight:
         return SecretView.of(obj)
 
     async def namespace_terminating(self, name: str) -> bool:
-        """Read whether a Namespace is going away. Where it may not be read, a refused write will tell."""
-        namespace = await self._namespace(name)
-        return namespace is not None and "deletionTimestamp" in namespace["metadata"]
+        """Read whether a Namespace is going or gone. Where it may not be read, a refused write will tell."""
+        try:
+            namespace = await self._client.get(paths.namespace(name))
+        except ApiError as error:
+            if error.status not in {_FORBIDDEN, _NOT_FOUND}:
+                raise
+            return error.status == _NOT_FOUND
+        return "deletionTimestamp" in namespace["metadata"]
 
     async def _namespace(self, name: str) -> dict[str, Any] | None:
         try:
