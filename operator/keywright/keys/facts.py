@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from keywright.api.apikey import Generation, GenerationState
-from keywright.api.meta import parse_duration
+from keywright.api.meta import parse_duration, round_up
 from keywright.api.policy import RateLimit, Rotation
 from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
 from keywright.keys import generations as gens
@@ -88,6 +88,12 @@ class Facts:
     def told_expiry(self) -> datetime | None:
         """When the current generation expires according to the status, if that speaks of it."""
         return gens.told_expiry(self.status, self.current) if self.current is not None else None
+
+    @property
+    def end_moved(self) -> bool:
+        """Whether the current generation expires at another time than the status tells yet."""
+        expiry = self.current_expiry
+        return self.told_expiry != (round_up(expiry) if expiry is not None else None)
 
     @property
     def pending(self) -> Generations:

@@ -289,8 +289,9 @@ def _mend(facts: Facts) -> Plan | None:
     )
     if SecretView.of(desired) == secret:
         return None
-    if facts.status.observed_generation != facts.api_key.metadata.generation:
-        return Plan(WriteSecret(desired))  # the spec was edited, not the Secret
+    edited = facts.status.observed_generation != facts.api_key.metadata.generation
+    if edited or facts.end_moved:
+        return Plan(WriteSecret(desired))  # the spec was edited, or the Project's maximum: not the Secret
     note = f"Restored the entries of the Secret {facts.api_key.secret_name} around the {gens.spoken(current)}"
     told = Happening(EventReason.SECRET_RESTORED, note, current.id, current.revision)
     return Plan(WriteSecret(desired), happenings=(told,))

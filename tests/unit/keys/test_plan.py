@@ -9,7 +9,7 @@ import pytest
 
 from keywright.api.revocation import RevocationReason
 from keywright.keys.actions import AddFinalizer, WriteSecret, WriteStatus
-from world import Operator, Store, digest, foreign_secret, new_project, new_store, seconds, stamp
+from world import Operator, Store, digest, foreign_secret, new_project, new_store, seconds, stamp, value_of
 
 SPEC: dict[str, Any] = {"expiresAfter": "90m", "rotation": {"interval": "60m", "overlap": "10m"}}
 
@@ -159,6 +159,17 @@ def test_an_end_that_passed_while_nobody_looked_stands_though_it_was_moved_on(wh
     assert ("Active", "Active") == (store.ready(), store.keys[0]["state"])
     assert value != store.value()
     assert "Expired" in operator.told
+
+
+def test_an_end_that_the_project_moves_is_no_edit_by_hand() -> None:
+    entry = {"secret": {"data": {"end": "$(EXPIRES_AT)"}}}
+    store, operator = settled({"expiresAfter": "48h", "rotation": {"policy": "Never"}} | entry)
+    operator.told = []
+    store.project = new_project({"limits": {"maxExpiresAfter": "24h"}})
+    operator.run()
+
+    assert store.status["expiresAt"] == value_of(store.secret, "end")
+    assert [] == operator.told
 
 
 def test_expires_at_moved_before_it_passes_mints_nothing() -> None:
