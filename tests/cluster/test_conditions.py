@@ -455,6 +455,40 @@ def test_an_api_key_that_ended_goes_on_with_a_new_key_when_its_end_is_moved_on(
     assert (old["id"], old["state"]) == (first["status"]["currentKeyID"], "Expired")
 
 
+@pytest.mark.parametrize("what", ["expiresAt", "maxExpiresAfter"])
+def test_an_end_that_passed_with_the_operator_down_stands_though_it_was_moved_on(
+    admin: Api, operator: Operator, namespace: str, what: str
+) -> None:
+    admin.create(manifests.project(namespace))
+    admin.create(manifests.api_key(namespace, expiresAfter="24h", rotation={"policy": "Never"}))
+    first = until_reason(admin, "Active", "checkout", namespace)
+    if what == "expiresAt":
+        ends = stamp(datetime.now(UTC) + timedelta(seconds=8))
+        admin.patch("ApiKey", "checkout", namespace, {"spec": {"expiresAt": ends}})
+    else:
+        admin.patch("Project", "payments", namespace, {"spec": {"limits": {"maxExpiresAfter": "10s"}}})
+    told = until(
+        lambda: admin.get("ApiKey", "checkout", namespace)["status"]["expiresAt"],
+        lambda end: end != first["status"]["expiresAt"],
+        what="the earlier end is told",
+    )
+    operator.kill()
+    assert reason(admin.get("ApiKey", "checkout", namespace)) == "Active", "nobody has seen it end"
+    until(lambda: datetime.now(UTC), lambda now: now > moment(told), what="it has ended")
+
+    if what == "expiresAt":
+        admin.patch("ApiKey", "checkout", namespace, {"spec": {"expiresAt": "2099-01-01T00:00:00Z"}})
+    else:
+        admin.patch("Project", "payments", namespace, {"spec": {"limits": None}})
+    operator.start().until_ready()
+    second = until(
+        lambda: admin.get("ApiKey", "checkout", namespace),
+        lambda key: reason(key) == "Active" and key["status"]["revision"] == 2,
+    )
+    old = second["status"]["keys"][1]
+    assert (old["id"], old["state"]) == (first["status"]["currentKeyID"], "Expired")
+
+
 def test_what_is_suspended_keeps_its_key_and_gets_no_other(
     admin: Api, operator: Operator, namespace: str
 ) -> None:

@@ -128,6 +128,21 @@ def test_a_whole_namespace_goes_and_its_records_stay(admin: Api, team: Team, sys
         assert admin.get("Revocation", f"k-{key_id}", system_namespace)["spec"]["reason"] == "Deleted"
 
 
+def test_in_a_namespace_that_is_terminating_nothing_is_minted(
+    admin: Api, team: Team, record: Callable[..., History]
+) -> None:
+    names = [f"key-{number}" for number in range(5)]
+    ids = {team.minted(name)["status"]["currentKeyID"] for name in names}
+    ours = record(team.namespace, "ApiKey")
+    admin.delete("Namespace", team.namespace)
+    until(
+        lambda: {one.obj["metadata"]["name"] for one in ours.versions("ApiKey") if one.deleted},
+        lambda gone: gone == set(names),
+        seconds=60,
+    )
+    assert {one["id"] for version in ours.versions("ApiKey") for one in generations(version.obj)} == ids
+
+
 def test_with_the_operator_down_a_deletion_waits_and_is_completed_later(
     admin: Api, operator: Operator, team: Team, system_namespace: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,6 +126,93 @@ def test_a_new_api_key_of_the_name_is_a_new_one_unless_the_first_record_still_st
     team.minted()
 
 
+def test_revoked_as_a_whole_it_stays_so_whatever_else_is_wrong_and_whatever_record_goes(
+    admin: Api, team: Team, system_namespace: str
+) -> None:
+    uid = team.minted()["metadata"]["uid"]
+    team.edit(rotation={"schedule": "61 3 * * 1"})
+    team.until_ready(reason="InvalidSpec")
+    team.revoke("gone", apiKeyRef={"name": "checkout"}, reason="KeyCompromise")
+    key = team.until(lambda key: condition(key, "Revoked"))
+    assert ready(key) == "InvalidSpec", "it comes first"
+    assert (condition(key, "Revoked")["status"], condition(key, "Revoked")["reason"]) == (
+        "True",
+        "KeyCompromise",
+    )
+    team.revocation("gone", "InForce")
+    admin.delete("Revocation", "gone", team.namespace)
+    Team(admin, system_namespace).revocation(f"a-{uid}", "InForce")
+    admin.delete("Revocation", f"a-{uid}", system_namespace)
+    team.looked_at()
+    team.edit(rotation={"schedule": None, "policy": "Never"})
+    key = team.until_ready(reason="Revoked")
+    assert [one["state"] for one in generations(key)] == ["Revoked"]
+    assert key["status"]["revision"] == 1
+
+
+def test_a_revoked_key_stays_revoked_when_every_record_of_it_is_deleted(
+    admin: Api, team: Team, system_namespace: str, operator: Operator
+) -> None:
+    key_id = team.minted(rotation=BY_HAND)["status"]["currentKeyID"]
+    team.revoke("leaked", keyID=key_id)
+    team.until_revision(2)
+    team.revocation("leaked", "InForce")
+    operator.kill()
+    admin.delete("Revocation", "leaked", team.namespace)
+    admin.delete("Revocation", f"k-{key_id}", system_namespace)
+    operator.start().until_ready()
+    key = team.looked_at()
+    assert [(one["id"], one["state"]) for one in generations(key)][1] == (key_id, "Revoked")
+    assert key["status"]["revision"] == 2
+
+
+def test_the_reason_is_unspecified_where_none_is_given(admin: Api, team: Team, system_namespace: str) -> None:
+    key_id = team.minted()["status"]["currentKeyID"]
+    assert team.revoke("leaked", keyID=key_id)["spec"]["reason"] == "Unspecified"
+    team.revocation("leaked", "InForce")
+    copy = Team(admin, system_namespace).revocation(f"k-{key_id}", "InForce")
+    assert copy["spec"]["reason"] == "Unspecified"
+
+
+def test_a_revoked_key_has_no_overlap(team: Team) -> None:
+    key_id = team.minted(rotation={"policy": "Never", "overlap": "24h"})["status"]["currentKeyID"]
+    team.revoke("leaked", keyID=key_id)
+    old = generations(team.until_revision(2))[1]
+    assert (old["id"], old["state"]) == (key_id, "Revoked")
+    assert {"retiringSince", "retiresAt"}.isdisjoint(old)
+    assert condition(team.until_ready(), "Rotating")["reason"] == "Idle"
+
+
+def test_revoked_comes_before_expired(team: Team) -> None:
+    team.create(expiresAt="2025-01-01T00:00:00Z")
+    team.until_ready(reason="Expired")
+    team.revoke("gone", apiKeyRef={"name": "checkout"})
+    team.until_ready(reason="Revoked")
+
+
+def test_what_falls_due_while_suspended_is_one_key_on_resume(admin: Api, team: Team) -> None:
+    spec = {"interval": "10s", "overlap": "0s"}
+    key = team.minted(rotation=spec, secret={"name": "checkout"})
+    team.edit(suspend=True)
+    key = team.until_ready(reason="Suspended")
+    revision, key_id = key["status"]["revision"], key["status"]["currentKeyID"]
+    team.revoke("leaked", keyID=key_id)
+    team.annotate({ROTATE: "a"})
+    admin.delete("Secret", "checkout", team.namespace)
+    team.until(lambda key: generations(key)[0]["state"] == "Revoked", seconds=10)
+    due = datetime.fromisoformat(key["status"]["keys"][0]["createdAt"]) + timedelta(seconds=11)
+    until(lambda: datetime.now(UTC), lambda now: now > due, what="the rotation is missed")
+    suspended = team.looked_at()
+    assert (ready(suspended), suspended["status"]["revision"]) == ("Suspended", revision)
+
+    team.edit(suspend=False, rotation={"interval": None, "policy": "Never"})
+    key = team.until_revision(revision + 1)
+    assert generations(key)[0]["cause"] == "Revoked"
+    assert key["status"]["handledTokens"] == ["a"]
+    assert digest_of(team.value()) == generations(key)[0]["digest"]
+    assert team.looked_at()["status"]["revision"] == revision + 1
+
+
 def test_from_another_namespace_it_revokes_nothing_and_says_where_it_should_stand(
     team: Team, make_team: Callable[[], Team], system_namespace: str
 ) -> None:
@@ -179,6 +267,25 @@ def test_what_nobody_knows_is_not_found_until_it_is(team: Team) -> None:
     team.create()
     key = team.until_ready(reason="Revoked")
     assert generations(key) == []
+    team.revocation("early", "InForce")
+
+
+def test_a_key_that_appears_later_is_found_and_revoked(admin: Api, team: Team, operator: Operator) -> None:
+    """As after a restore: the Revocation came first, the ApiKey with its status after it."""
+    key = team.minted(rotation=BY_HAND)
+    known = generations(key)[0]
+    early = "e" * 16
+    team.revoke("early", keyID=early)
+    team.revocation("early", "KeyNotFound")
+    operator.kill()
+    restored = team.get()
+    older = {**known, "id": early, "digest": "sha256:" + "e" * 64, "state": "Retiring", "revision": 1}
+    older |= {"retiringSince": "2026-01-01T00:00:00Z", "retiresAt": "2099-01-01T00:00:00Z"}
+    restored["status"]["keys"].append(older)
+    admin.replace(restored, subresource="status")
+    operator.start().until_ready()
+    key = team.until(lambda key: generations(key, "Revoked"))
+    assert generations(key, "Revoked")[0]["id"] == early
     team.revocation("early", "InForce")
 
 

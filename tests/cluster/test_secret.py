@@ -187,6 +187,20 @@ def test_with_alert_a_loss_is_only_reported(admin: Api, team: Team) -> None:
     team.until_ready()
 
 
+def test_the_fourth_loss_within_an_hour_waits_and_says_so(admin: Api, team: Team) -> None:
+    team.minted(rotation=BY_HAND)
+    for revision in (2, 3, 4):
+        admin.delete("Secret", "checkout", team.namespace)
+        team.edit(displayName=f"look {revision}")
+        team.until_revision(revision)
+    admin.delete("Secret", "checkout", team.namespace)
+    team.edit(displayName="look again")
+    key = team.until_ready(reason="SecretLost")
+    assert condition(key, "Reconciling")["status"] == "True", "the next one comes within the hour"
+    assert key["status"]["revision"] == 4
+    assert admin.find("Secret", "checkout", team.namespace) is None
+
+
 def test_a_rotate_token_finds_a_loss(admin: Api, team: Team) -> None:
     team.minted(rotation=BY_HAND)
     admin.delete("Secret", "checkout", team.namespace)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import re
-
 import pytest
 
 from docs.markdown import ROOT
+from docs.shown_by import missing, rows
 
-ROW = re.compile(r"^\| (?!promise|---)(.+?) \| (.+) \|$", re.MULTILINE)
-TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
-
-PROMISES = ROW.findall((ROOT / "SECURITY.md").read_text())
+PROMISES = rows(ROOT / "SECURITY.md")
 
 
 def test_there_are_promises() -> None:
@@ -21,11 +16,4 @@ def test_there_are_promises() -> None:
 
 @pytest.mark.parametrize(("promise", "shown_by"), PROMISES, ids=[promise for promise, _ in PROMISES])
 def test_a_promise_names_tests_that_exist(promise: str, shown_by: str) -> None:
-    named = TEST.findall(shown_by)
-    assert named, promise
-    for path, name in named:
-        tree = ast.parse((ROOT / path).read_text())
-        functions = {
-            node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        assert not name or name in functions, f"{path}::{name}"
+    assert missing(shown_by) == [], promise

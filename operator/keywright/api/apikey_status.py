@@ -88,7 +88,7 @@ class ApiKeyStatus(Model):
     observed_generation: int = -1
     """The generation of the spec that this was found for; -1 before the first time."""
     conditions: Annotated[tuple[Condition, ...], ListMap("type"), Field(max_length=8)] = ()
-    """Ready and Rotating, and while they are true Reconciling and Stalled."""
+    """Ready and Rotating, and where they are true Revoked (as a whole, for good), Reconciling, Stalled."""
     effective: Effective | None = None
     """What really applies, after the Project's defaults and limits."""
     secret_name: Annotated[str, Field(max_length=63)] | None = None

@@ -271,13 +271,23 @@ class Acting:
                 answer = await self._client.get(paths.revocation(self._system_namespace, name))
                 if answer["spec"].get("keyID") != action.key_id:
                     return self._without_record(action, api_key, looked, "its name is taken by another one")
-            elif _TERMINATING in error.causes or error.status == _NOT_FOUND:
+            elif await self._nowhere(error):
                 return self._without_record(action, api_key, looked, "the system namespace is going")
             else:
                 raise
         self._cache.put("revocation", answer)
         self._revocations.observe(None, answer)
         return True
+
+    async def _nowhere(self, error: ApiError) -> bool:
+        """Whether a record was refused because the system namespace is going or gone.
+
+        What goes with it first may be the right to write there: the refusal does not tell then.
+        """
+        if _TERMINATING in error.causes or error.status == _NOT_FOUND:
+            return True
+        namespace = self._system_namespace
+        return error.status == _FORBIDDEN and await self._sight.namespace_terminating(namespace)
 
     def _without_record(
         self, action: actions.CreateRecord, api_key: ApiKey, looked: Looked, why: str

@@ -165,7 +165,8 @@ _ACTIONS = {
 
 
 def _key(happening: Happening) -> str | None:
-    """Name what can happen to a generation only once: an Event of it never needs repeating."""
-    if not happening.key_id or happening.reason is EventReason.SECRET_RESTORED:
+    """Name what can happen only once, to a generation or at all: an Event of it never needs repeating."""
+    if happening.reason is EventReason.SECRET_RESTORED:
         return None
-    return "/".join(filter(None, (happening.key_id, str(happening.revision), happening.subject)))
+    generation = f"{happening.key_id}/{happening.revision}" if happening.key_id else ""
+    return "/".join(filter(None, (generation, happening.subject))) or None

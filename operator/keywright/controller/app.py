@@ -101,6 +101,7 @@ class App:
         try:
             await self._listen()
             await preflight.require_system_namespace(self._client, self._realm.system_namespace)
+            await preflight.warn_of_missing(self._client, self._realm.namespaces)
             async with asyncio.TaskGroup() as group:
                 self._start(group)
                 await self.queue.started.wait()

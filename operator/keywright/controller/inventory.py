@@ -32,7 +32,7 @@ SWEEP_EVERY = 600.0
 _SETTLE = 5.0  # what a list knows and a watch not yet will be told within this
 _LOOK_EVERY = 0.05
 _LIST_AGAIN_EVERY = 2.0
-_NOT_FOUND = 404
+_FORBIDDEN, _NOT_FOUND = 403, 404
 
 
 class Inventory:
@@ -43,6 +43,7 @@ class Inventory:
         self._cache = cache
         self._realm = realm
         self._receive = receive
+        self._closed: set[str | None] = set()
         self.complete = asyncio.Event()
         """Set once everything that existed at start is known."""
 
@@ -72,14 +73,14 @@ class Inventory:
                 await self._look_up(kind, key)
 
     async def _await_cache(self) -> None:
-        missing = await self._list()
+        missing = await self._list(starting=True)
         clock = asyncio.get_running_loop().time
         again = clock() + _LIST_AGAIN_EVERY
         while missing := {at: seen for at, seen in missing.items() if not self._known(*at, *seen)}:
             await asyncio.sleep(_LOOK_EVERY)
             if clock() >= again:
                 # What was deleted before kopf listed it never comes.
-                listed = await self._list()
+                listed = await self._list(starting=True)
                 missing = {at: seen for at, seen in missing.items() if listed.get(at, ("", 0))[0] == seen[0]}
                 again = clock() + _LIST_AGAIN_EVERY
 
@@ -96,25 +97,46 @@ class Inventory:
             log.info("changed without an event", kind=kind, key=key)
             self._receive(kind, "MODIFIED", obj)
 
-    async def _list(self) -> Listed:
+    async def _list(self, *, starting: bool = False) -> Listed:
         wait = 0.25
         while True:
             try:
-                return await self._list_once()
+                return await self._list_once(starting=starting)
             except (ApiError, TransportError) as error:
                 pause = max(wait, asked_for(error))
                 log.warning("cannot list", error=str(error), retry_in=pause)
                 await asyncio.sleep(pause)
                 wait = min(wait * 2, 5.0)
 
-    async def _list_once(self) -> Listed:
+    async def _list_once(self, *, starting: bool) -> Listed:
         listed: Listed = {}
         for kind in KINDS:
             for namespace in self._realm.namespaces_of(kind):
-                answer = await self._client.list(paths.collection(kind, namespace), metadata_only=True)
-                for item in answer["items"]:
+                for item in await self._items(kind, namespace, starting=starting):
                     listed[kind, key_of(item)] = (item["metadata"]["uid"], version_of(item))
         return listed
+
+    async def _items(self, kind: str, namespace: str | None, *, starting: bool) -> list[dict[str, Any]]:
+        """List one kind in one namespace. At the start a closed one must not keep all others waiting.
+
+        Later it would be wrong to take what may not be listed just now for gone.
+        """
+        try:
+            answer = await self._client.list(paths.collection(kind, namespace), metadata_only=True)
+        except ApiError as error:
+            closed = error.status == _FORBIDDEN and namespace not in {None, self._realm.system_namespace}
+            if not (starting and closed):
+                raise
+            if namespace not in self._closed:
+                self._closed.add(namespace)
+                log.warning(
+                    "--namespaces: nothing may be listed in a namespace: correct its name, "
+                    "or install the chart for it",
+                    namespace=namespace,
+                )
+            return []
+        items: list[dict[str, Any]] = answer["items"]
+        return items
 
     def _cached(self) -> Listed:
         versions = {

@@ -52,6 +52,18 @@ async def require_system_namespace(client: Client, name: str) -> None:
         wait = min(wait * 2, 5.0)
 
 
+async def warn_of_missing(client: Client, namespaces: tuple[str, ...]) -> None:
+    """Warn of namespaces to be served that do not exist, where they may be read: one may come yet."""
+    for name in namespaces:
+        try:
+            await client.get(paths.namespace(name))
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                log.warning("--namespaces: there is no such namespace: correct its name", namespace=name)
+        except TransportError:
+            return
+
+
 async def kinds_missing(client: Client) -> list[str]:
     """Return what hinders serving our kinds: an API server out of reach, or CRDs that are not installed."""
     try:

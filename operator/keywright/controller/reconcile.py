@@ -48,13 +48,9 @@ class Reconciler:
         self._leaving: set[str] = set()
         self._labels: dict[str, dict[str, str]] = {}
         self._arrivals = Arrivals(clock)
-        self._revocations = Revocations(
-            client, cache, system_namespace=system_namespace, wake=wake, clock=clock
-        )
+        self._revocations = Revocations(client, cache, realm=options.realm, wake=wake, clock=clock)
         sealing = Sealing(client, system_namespace)
-        sight = Sight(
-            client, cache, self._revocations, sealing, watching, rollout_restart=options.rollout_restart
-        )
+        sight = Sight(client, cache, self._revocations, sealing, options, watching)
         acting = Acting(
             client,
             cache,

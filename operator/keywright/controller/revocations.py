@@ -18,9 +18,11 @@ from keywright.api.meta import API_VERSION, format_time, round_up
 from keywright.api.reasons import RevocationReadyReason
 from keywright.api.revocation import Revocation, RevocationReason, RevocationStatus
 from keywright.controller.cache import key_of, summarise
+from keywright.controller.sight import clock_trusted
 from keywright.keys import revocations as records
 from keywright.keys.actions import CreateRecord
 from keywright.keys.conditions import condition
+from keywright.keys.pruning import is_needed, prunable_from
 from keywright.kube import paths
 from keywright.kube.errors import ApiError
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.controller.cache import Cache
-    from keywright.controller.ports import Wake
+    from keywright.controller.ports import Realm, Wake
     from keywright.kube.client import Client
 
 log = structlog.get_logger("keywright.revocation")
@@ -40,6 +42,7 @@ _LOGGED = {
     RevocationReadyReason.KEY_NOT_FOUND: "Revocation names nothing that is known",
 }
 _NOT_FOUND, _CONFLICT = 404, 409
+_LOOK_AGAIN = 86_400.0  # seconds until a record is judged once more that was found to be needed
 
 
 class Revocations:
@@ -50,13 +53,14 @@ class Revocations:
         client: Client,
         cache: Cache,
         *,
-        system_namespace: str,
+        realm: Realm,
         wake: Wake,
         clock: Callable[[], datetime],
     ) -> None:
         self._client = client
         self._cache = cache
-        self._system_namespace = system_namespace
+        self._realm = realm
+        self._system_namespace = realm.system_namespace
         self._wake = wake
         self._clock = clock
         self._by_target: dict[str, dict[str, Revocation]] = {}
@@ -117,15 +121,18 @@ class Revocations:
         )
 
     async def reconcile(self, name: str) -> float | None:
-        """Bring the status of one Revocation up to date, and its copy into the system namespace."""
+        """Bring the status of one Revocation up to date, and its copy into the system namespace.
+
+        Return the seconds until it may be pruned, if it is a record of ours.
+        """
         obj = self._cache.get("revocation", name)
         if obj is None or "deletionTimestamp" in obj["metadata"]:
             return None
         revocation = Revocation.model_validate(obj)
         status = await self._status(revocation)
         if status != revocation.status:
-            await self._write(revocation, status)
-        return None
+            revocation = await self._write(revocation, status)
+        return await self._prune(revocation)
 
     def _acting(self, target: str, api_key: ApiKey) -> Iterator[Revocation]:
         places = self._places(api_key)
@@ -243,7 +250,52 @@ class Revocations:
             }
         )
 
-    async def _write(self, revocation: Revocation, status: RevocationStatus) -> None:
+    async def _prune(self, revocation: Revocation) -> float | None:
+        """Delete a record that is of no use any more; return the seconds until it may be."""
+        metadata = revocation.metadata
+        owner = metadata.annotations.get(records.API_KEY, "")
+        since = prunable_from(revocation) if metadata.namespace == self._system_namespace else None
+        # Another release keeps the records of the namespaces that it serves.
+        if since is None or not self._realm.includes("apikey", owner.partition("/")[0]):
+            return None
+        now = self._clock()
+        if now < since:
+            return (since - now).total_seconds()
+        if not clock_trusted(self._client) or await self._needed(revocation, owner, now):
+            return _LOOK_AGAIN
+        path, name = (
+            paths.revocation(metadata.namespace, metadata.name),
+            f"{metadata.namespace}/{metadata.name}",
+        )
+        try:
+            await self._client.delete(path, uid=metadata.uid, resource_version=metadata.resource_version)
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+        else:
+            log.info("Pruned a record", revocation=name, key_id=revocation.spec.key_id, api_key=owner)
+        self._cache.remove("revocation", name)
+        return None
+
+    async def _needed(self, record: Revocation, owner: str, now: datetime) -> bool:
+        """Whether an ApiKey that exists, by a live read, still needs a record."""
+        for name in {owner, *self._cache.holders_of(record.spec.key_id or "")}:
+            namespace, _, plain = name.partition("/")
+            try:
+                obj = await self._client.get(paths.api_key(namespace, plain))
+            except ApiError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                continue
+            try:
+                api_key = ApiKey.model_validate(obj)
+            except ValidationError:
+                return True
+            if is_needed(record, api_key, now):
+                return True
+        return False
+
+    async def _write(self, revocation: Revocation, status: RevocationStatus) -> Revocation:
         metadata = revocation.metadata
         body = {
             "apiVersion": API_VERSION,
@@ -273,6 +325,7 @@ class Revocations:
             revocation=key_of(answer),
             **{name: value for name, value in known.items() if value is not None},
         )
+        return Revocation.model_validate(answer)
 
 
 def _spoken(revocation: Revocation) -> str:

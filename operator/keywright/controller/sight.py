@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keywright.api.workload import Workload
     from keywright.controller.cache import Cache
     from keywright.controller.memory import Memory
-    from keywright.controller.ports import Watching
+    from keywright.controller.ports import Options, Watching
     from keywright.controller.revocations import Revocations
     from keywright.controller.sealing import Sealing
     from keywright.keys.workload import Found
@@ -61,17 +61,17 @@ class Sight:
         cache: Cache,
         revocations: Revocations,
         sealing: Sealing,
+        options: Options,
         watching: Watching,
-        *,
-        rollout_restart: bool,
     ) -> None:
         self._client = client
         self._cache = cache
         self._revocations = revocations
         self._sealing = sealing
+        self._realm = options.realm
+        self._rollout_restart = options.rollout_restart
         self._watching = watching
         self._projects: dict[str, tuple[tuple[str, int], Project | None, bool]] = {}
-        self._rollout_restart = rollout_restart
 
     async def see(self, obj: dict[str, Any], memory: Memory, looked: Looked) -> Seen:
         """Gather all that decides about an ApiKey.
@@ -91,6 +91,7 @@ class Sight:
             sealing=None if deleting else await self._sealing.keys(),
             secret=looked.secret,
             project_readable=readable,
+            project_served=self._realm.includes("project", api_key.project.partition("/")[0]),
             unreadable=unreadable,
             namespace_labels=await self._namespace_labels(project, api_key, looked),
             namespace_terminating=looked.namespace_terminating,
@@ -105,7 +106,7 @@ class Sight:
             recorded=self._revocations.recorded(ids),
             records_possible=looked.records_possible,
             reporting_possible=looked.reporting_possible,
-            clock_trusted=self._clock_trusted(),
+            clock_trusted=clock_trusted(self._client),
             rollout_restart=self._rollout_restart,
             workloads=looked.workloads,
             restarted=memory.restarted,
@@ -113,9 +114,14 @@ class Sight:
         return replace(seen, foreign_digests=self._foreign_digests(seen))
 
     async def namespace_terminating(self, name: str) -> bool:
-        """Read whether a Namespace is going away. Where it may not be read, a refused write will tell."""
-        namespace = await self._namespace(name)
-        return namespace is not None and "deletionTimestamp" in namespace["metadata"]
+        """Read whether a Namespace is going or gone. Where it may not be read, a refused write will tell."""
+        try:
+            namespace = await self._client.get(paths.namespace(name))
+        except ApiError as error:
+            if error.status not in {_FORBIDDEN, _NOT_FOUND}:
+                raise
+            return error.status == _NOT_FOUND
+        return "deletionTimestamp" in namespace["metadata"]
 
     async def _namespace(self, name: str) -> dict[str, Any] | None:
         try:
@@ -186,8 +192,10 @@ class Sight:
         holders = self._cache.mentioning("apikey", digest)
         return frozenset({digest} if set(holders) - {seen.api_key.name} else ())
 
-    def _clock_trusted(self) -> bool:
-        return self._client.skew is None or abs(self._client.skew) <= MAX_SKEW
+
+def clock_trusted(client: Client) -> bool:
+    """Whether the clock here is near enough to the API server's for what time decides for good."""
+    return client.skew is None or abs(client.skew) <= MAX_SKEW
 
 
 def _ids(api_key: ApiKey, secret: SecretView | Absent | Unread) -> list[str]:

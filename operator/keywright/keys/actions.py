@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Happening(NamedTuple):
     """Something worth an Event and a log line; `key_id` is empty where no generation is concerned.
 
-    `subject` tells apart what may happen several times to one generation.
+    `subject` tells apart what may happen several times, to one generation or to none.
     """
 
     reason: EventReason

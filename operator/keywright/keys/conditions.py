@@ -1,4 +1,4 @@
-"""The conditions of an ApiKey: Ready, Rotating and, only while they are True, Reconciling and Stalled.
+"""The conditions of an ApiKey: Ready, Rotating and, only where True, Revoked, Reconciling and Stalled.
 
 kstatus (and through it Flux and Argo CD) waits on an object while Reconciling is True and gives up on
 it once Stalled is. Reasons that a person must mend are given 30 s first: a Project, a namespace label or

@@ -35,8 +35,12 @@ def deadline(facts: Facts) -> datetime | None:
 def happenings_now(facts: Facts) -> tuple[Happening, ...]:
     """Return what is to be told as of now, without any change of the status behind it."""
     told = [
-        Happening(EventReason.INVALID_TOKEN, f"The annotation {name}: write 1 to 64 of A-Z a-z 0-9 . _ : + -")
-        for name in tokens.malformed(facts.api_key)
+        Happening(
+            EventReason.INVALID_TOKEN,
+            f"The annotation {name}: write 1 to 64 of A-Z a-z 0-9 . _ : + -",
+            subject=f"{name}={digest}",
+        )
+        for name, digest in tokens.malformed(facts.api_key).items()
     ]
     soon, current = _expiring_soon(facts), facts.current
     expiry = facts.current_expiry

@@ -91,6 +91,6 @@ def _deleting(facts: Facts) -> ApiKeyStatus:
         now=facts.now,
         generation=generation,
     )
-    others = tuple(c for c in old.conditions if c.type == "Rotating")
+    others = tuple(c for c in old.conditions if c.type in {"Rotating", "Revoked"})
     conditions = (ready, *others, *((made,) if made else ()))
     return old.model_copy(update={"observed_generation": generation, "conditions": conditions})

@@ -13,10 +13,9 @@ from keywright.api.apikey import Generation, GenerationState
 from keywright.api.meta import parse_duration, round_up
 from keywright.api.policy import RateLimit, Rotation
 from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
-from keywright.api.reasons import ReadyReason
 from keywright.keys import generations as gens
 from keywright.keys import schedule
-from keywright.keys.conditions import ready_reason
+from keywright.keys.conditions import find
 from keywright.keys.generations import Bounds, Generations
 from keywright.keys.grants import Denial, Grant, grant
 from keywright.keys.schedule import Problem
@@ -95,13 +94,23 @@ class Facts:
     @cached_property
     def told_expiry(self) -> datetime | None:
         """When the current generation expires according to the status, if that speaks of it."""
-        current, status = self.current, self.status
-        return status.expires_at if current is not None and status.current_key_id == current.id else None
+        return gens.told_expiry(self.status, self.current) if self.current is not None else None
+
+    @property
+    def end_moved(self) -> bool:
+        """Whether the current generation expires at another time than the status tells yet."""
+        expiry = self.current_expiry
+        return self.told_expiry != (round_up(expiry) if expiry is not None else None)
 
     @cached_property
     def pending(self) -> Generations:
         """The generations whose digest is known and whose value may not be."""
         return gens.in_state(self.generations, GenerationState.PENDING)
+
+    @property
+    def revoked_whole(self) -> bool:
+        """Whether a Revocation of the ApiKey as a whole is, or ever was, in force."""
+        return self.seen.revoked_whole is not None or find(self.status.conditions, "Revoked") is not None
 
     @property
     def sealing(self) -> SealingKeys:
@@ -208,7 +217,7 @@ def derive(seen: Seen, now: datetime) -> Facts:
         lifetime=lifetime,
         rotation=rotation,
         problem=problem,
-        granted=grant(project, api_key, seen.namespace_labels),
+        granted=grant(project, api_key, seen.namespace_labels, served=seen.project_served),
         bounds=Bounds(api_key.spec.expires_at, maximum),
         generations=api_key.status.keys,
     )
@@ -225,31 +234,13 @@ def _origin(api_key: ApiKey) -> str:
 def _settled(facts: Facts) -> Facts:
     """Apply revocations and the passing of time to the generations."""
     seen, bounds, now = facts.seen, facts.bounds, facts.now
-    revoked = {g.id for g in facts.generations if seen.revoked_whole or g.id in seen.revoked}
+    revoked = {g.id for g in facts.generations if facts.revoked_whole or g.id in seen.revoked}
     settled = gens.latch(facts.generations, revoked, GenerationState.REVOKED)
     if seen.clock_trusted:
-        settled = gens.latch(settled, _outlived(facts), GenerationState.EXPIRED)
+        settled = gens.latch(
+            settled, gens.outlived(settled, facts.status, bounds, now), GenerationState.EXPIRED
+        )
         settled = gens.end_by_time(settled, bounds, now)
-        if seen.project is not None and facts.problem is None:  # else nobody knows what applies
-            settled = gens.move_ends(settled, bounds, facts.overlap, now)
+        known = seen.project is not None and facts.problem is None
+        settled = gens.move_ends(settled, bounds, facts.overlap if known else None, now)
     return replace(facts, generations=settled)
-
-
-def _outlived(facts: Facts) -> frozenset[str]:
-    """Name the Active generation that was reported Expired and whose end has been moved on since.
-
-    It stays ended; a new generation takes its place. One that is being activated was not reported on, and
-    one whose end is where it was has not ended: the clock that said so was wrong.
-    """
-    told = facts.told_expiry
-    if told is None or ready_reason(facts.status.conditions) != ReadyReason.EXPIRED:
-        return frozenset()
-    return frozenset(
-        g.id
-        for g in gens.in_state(facts.generations, GenerationState.ACTIVE)
-        if facts.bounds.valid(g, facts.now) and told != _whole(facts.bounds.expiry(g))
-    )
-
-
-def _whole(moment: datetime | None) -> datetime | None:
-    return None if moment is None else round_up(moment)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from datetime import datetime
 
+    from keywright.api.apikey import ApiKeyStatus
+
 Generations = tuple[Generation, ...]
 
 GRACE = timedelta(seconds=60)
@@ -65,6 +67,31 @@ class Bounds(NamedTuple):
         """Whether a verifier accepts the generation now, as far as state and time go."""
         end = self.end(generation)
         return generation.state not in ENDED and (end is None or now < end)
+
+
+def told_expiry(status: ApiKeyStatus, generation: Generation) -> datetime | None:
+    """Return when a generation expires as the status tells it, which speaks of the current one only."""
+    return status.expires_at if status.current_key_id == generation.id else None
+
+
+def accepted(generation: Generation, status: ApiKeyStatus, bounds: Bounds, now: datetime) -> bool:
+    """Whether a verifier accepts the generation: an end that the status told stands once it has passed.
+
+    Moving `spec.expiresAt` or the Project's maximum on, afterwards, revives nothing, also if the operator
+    was away when it passed.
+    """
+    told = told_expiry(status, generation)
+    return bounds.valid(generation, now) and (told is None or now < told)
+
+
+def outlived(generations: Generations, status: ApiKeyStatus, bounds: Bounds, now: datetime) -> frozenset[str]:
+    """Name the generations whose end was moved on after it had passed; a new one takes their place.
+
+    One whose end is where it was is none of them: it ends by time, with its grace.
+    """
+    return frozenset(
+        g.id for g in generations if bounds.valid(g, now) and not accepted(g, status, bounds, now)
+    )
 
 
 def later(moment: datetime, length: timedelta) -> datetime:
@@ -123,23 +150,27 @@ def _ended(generation: Generation, bounds: Bounds, now: datetime) -> Generation:
 def move_ends(
     generations: Generations,
     bounds: Bounds,
-    overlap: Callable[[datetime], timedelta],
+    overlap: Callable[[datetime], timedelta] | None,
     now: datetime,
 ) -> Generations:
-    """Recompute `retiresAt` after an edit of the overlap: where it has not passed, and never before now."""
+    """Recompute `retiresAt` where it has not passed, and never before now.
+
+    `overlap` is None while nobody knows what applies: an expiry that is earlier counts all the same.
+    """
     return tuple(_moved(generation, bounds, overlap, now) for generation in generations)
 
 
 def _moved(
     generation: Generation,
     bounds: Bounds,
-    overlap: Callable[[datetime], timedelta],
+    overlap: Callable[[datetime], timedelta] | None,
     now: datetime,
 ) -> Generation:
     since, until = generation.retiring_since, generation.retires_at
     if generation.state is not GenerationState.RETIRING or since is None or until is None or until <= now:
         return generation
-    wanted = max(_earliest(later(since, overlap(since)), bounds.expiry(generation)), round_up(now))
+    wish = until if overlap is None else later(since, overlap(since))
+    wanted = max(_earliest(wish, bounds.expiry(generation)), round_up(now))
     return generation if wanted == until else generation.model_copy(update={"retires_at": wanted})
 
 

@@ -45,19 +45,20 @@ class Grant(NamedTuple):
 
 
 def grant(
-    project: Project | None, api_key: ApiKey, namespace_labels: Mapping[str, str] | None
+    project: Project | None,
+    api_key: ApiKey,
+    namespace_labels: Mapping[str, str] | None,
+    *,
+    served: bool = True,
 ) -> Grant | Denial:
     """Return what the Project grants to an ApiKey now.
 
-    `project` is None if there is none of that name. `namespace_labels` are those of the ApiKey's
-    namespace, None if they are not known: no selector matches then.
+    `project` is None if there is none of that name, or if its namespace is not `served`: then nobody
+    here can know. `namespace_labels` are those of the ApiKey's namespace, None if they are not known: no
+    selector matches then.
     """
     if project is None:
-        return Denial(
-            ReadyReason.PROJECT_NOT_FOUND,
-            f"spec.projectRef: there is no Project {api_key.project}: create it, "
-            "or name another in a new ApiKey",
-        )
+        return _no_project(api_key, served=served)
     denial = _namespace_denial(project, api_key, namespace_labels)
     if denial is not None:
         return denial
@@ -186,6 +187,19 @@ def counts_before(uid: str, siblings: Iterable[Contender]) -> tuple[int, int]:
 
 def _rank(contender: Contender) -> tuple[bool, str, str]:
     return not contender.revision, contender.created, contender.uid
+
+
+def _no_project(api_key: ApiKey, *, served: bool) -> Denial:
+    if served:
+        why = f"there is no Project {api_key.project}: create it, or name another in a new ApiKey"
+    else:
+        namespace = api_key.project.partition("/")[0]
+        why = (
+            f"the operator does not serve the namespace {namespace}, so it does not know the Project "
+            f"{api_key.project}: add {namespace} to the operator's --namespaces, or name a Project of a "
+            "served namespace in a new ApiKey"
+        )
+    return Denial(ReadyReason.PROJECT_NOT_FOUND, f"spec.projectRef: {why}")
 
 
 def _namespace_denial(project: Project, api_key: ApiKey, labels: Mapping[str, str] | None) -> Denial | None:

@@ -159,7 +159,7 @@ def _adopt(facts: Facts) -> Plan | None:
 
 def _may_adopt(facts: Facts, found: Generation) -> bool:
     seen = facts.seen
-    revoked = seen.revoked_whole is not None or found.id in seen.revoked or found.id in seen.recorded
+    revoked = facts.revoked_whole or found.id in seen.revoked or found.id in seen.recorded
     return not revoked and found.digest not in seen.foreign_digests and facts.bounds.valid(found, facts.now)
 
 
@@ -288,8 +288,9 @@ def _mend(facts: Facts) -> Plan | None:
     )
     if SecretView.of(desired) == secret:
         return None
-    if facts.status.observed_generation != facts.api_key.metadata.generation:
-        return Plan(WriteSecret(desired))  # the spec was edited, not the Secret
+    edited = facts.status.observed_generation != facts.api_key.metadata.generation
+    if edited or facts.end_moved:
+        return Plan(WriteSecret(desired))  # the spec was edited, or the Project's maximum: not the Secret
     note = f"Restored the entries of the Secret {facts.api_key.secret_name} around the {gens.spoken(current)}"
     told = Happening(EventReason.SECRET_RESTORED, note, current.id, current.revision)
     return Plan(WriteSecret(desired), happenings=(told,))

@@ -13,7 +13,7 @@ from keywright.api.meta import format_time
 from keywright.api.reasons import ReadyReason
 from keywright.keys import generations as gens
 from keywright.keys.causes import next_rotation
-from keywright.keys.conditions import Verdict, ready_reason
+from keywright.keys.conditions import Verdict
 from keywright.keys.grants import Denial, Grant, admission, scope_denial, suspension, type_denial
 from keywright.keys.loss import lost
 
@@ -45,8 +45,7 @@ def _invalid_spec(facts: Facts) -> Verdict | None:
 
 
 def _revoked(facts: Facts) -> Verdict | None:
-    latched = ready_reason(facts.status.conditions) == ReadyReason.REVOKED
-    if facts.seen.revoked_whole is None and not latched:
+    if not facts.revoked_whole:
         return None
     message = "A Revocation of this ApiKey is in force for good: delete the ApiKey and create another one"
     return Verdict(ReadyReason.REVOKED, message)

@@ -65,17 +65,17 @@ class Refusal:
 class Seen:
     """One ApiKey and all that decides what becomes of it.
 
-    `project` is None where it does not exist; `project_readable` is False where it exists and cannot be
-    parsed; `unreadable` says which field of the ApiKey's own spec cannot. `namespace_labels` is None
-    where the operator may not read Namespaces. `watched` is None where no watch tells of Secrets.
-    `siblings` counts the ApiKeys that come before this one in its Project and, of those, in its
-    namespace. `held` are raw values of Pending generations that this process minted and may still
-    reveal, `refused` those whose only reveal the API server refused. `revoked` are generations that a
-    Revocation in force names, `recorded` those that have a record in the system namespace, where
-    `records_possible` is False once that is going away. `sealing` is None, and `reporting_possible` may
-    be False, for an ApiKey that is being deleted. `rollout_restart` says whether workloads may be
-    restarted at all; `workloads` are those read in this pass, `restarted` what this process has
-    annotated them with.
+    `project` is None where it does not exist, or its namespace is not one that the operator serves
+    (`project_served`); `project_readable` is False where it exists and cannot be parsed; `unreadable`
+    says which field of the ApiKey's own spec cannot. `namespace_labels` is None where the operator may
+    not read Namespaces. `watched` is None where no watch tells of Secrets. `siblings` counts the ApiKeys
+    that come before this one in its Project and, of those, in its namespace. `held` are raw values of
+    Pending generations that this process minted and may still reveal, `refused` those whose only reveal
+    the API server refused. `revoked` are generations that a Revocation in force names, `recorded` those
+    that have a record in the system namespace, where `records_possible` is False once that is going
+    away. `sealing` is None, and `reporting_possible` may be False, for an ApiKey that is being deleted.
+    `rollout_restart` says whether workloads may be restarted at all; `workloads` are those read in this
+    pass, `restarted` what this process has annotated them with.
     """
 
     api_key: ApiKey
@@ -83,6 +83,7 @@ class Seen:
     sealing: SealingKeys | None
     secret: SecretView | Absent | Unread = field(default_factory=Unread)
     project_readable: bool = True
+    project_served: bool = True
     unreadable: str | None = None
     namespace_labels: Mapping[str, str] | None = None
     namespace_terminating: bool | None = None

@@ -12,7 +12,7 @@ from keywright.keys import generations as gens
 from keywright.keys import rollout
 from keywright.keys.causes import due as due_now
 from keywright.keys.causes import next_rotation
-from keywright.keys.conditions import condition, progress
+from keywright.keys.conditions import condition, find, progress
 from keywright.keys.grants import Grant
 from keywright.keys.policies import verdict as verdict_of
 from keywright.keys.room import waits_for_room
@@ -27,9 +27,8 @@ def compose(facts: Facts) -> ApiKeyStatus:
     """Return the status that the facts call for."""
     old, current = facts.status, facts.current
     due = due_now(facts)
-    verdict = verdict_of(facts, due)
     expiry = facts.current_expiry
-    next_time = next_rotation(facts) if _goes_on(facts, verdict.reason) else None
+    next_time = next_rotation(facts) if _goes_on(facts) else None
     return old.model_copy(
         update={
             "observed_generation": facts.api_key.metadata.generation,
@@ -45,14 +44,14 @@ def compose(facts: Facts) -> ApiKeyStatus:
     )
 
 
-def _goes_on(facts: Facts, reason: ReadyReason) -> bool:
+def _goes_on(facts: Facts) -> bool:
     """Whether a schedule may replace the current generation; one that expired may be replaced as well.
 
     Without a Project `effective` stands still, and a time beside it would be that of another schedule.
     """
     states = {GenerationState.ACTIVE, GenerationState.EXPIRED}
     replaceable = facts.current is not None and facts.current.state in states
-    return replaceable and facts.seen.project is not None and reason is not ReadyReason.REVOKED
+    return replaceable and facts.seen.project is not None and not facts.revoked_whole
 
 
 def _effective(facts: Facts) -> Effective | None:
@@ -108,7 +107,27 @@ def _conditions(facts: Facts, due: Due | None) -> tuple[Condition, ...]:
         generation=generation,
     )
     made, _ = progress(old, verdict, now=facts.now, generation=generation)
-    return (ready, rotating) if made is None else (ready, rotating, made)
+    return tuple(one for one in (ready, rotating, _revoked(facts), made) if one is not None)
+
+
+def _revoked(facts: Facts) -> Condition | None:
+    """Return the latch of a revocation as a whole: Ready may say something else that is wrong, this stays.
+
+    It carries the reason of the first Revocation, and is there only once there was one.
+    """
+    old = find(facts.status.conditions, "Revoked")
+    reason = facts.seen.revoked_whole if old is None else old.reason
+    if reason is None:
+        return None
+    return condition(
+        facts.status.conditions,
+        "Revoked",
+        holds=True,
+        reason=reason,
+        message="None of its keys is valid again, and none is minted",
+        now=facts.now,
+        generation=facts.api_key.metadata.generation,
+    )
 
 
 def _rotating(facts: Facts, due: Due | None) -> tuple[RotatingReason, str]:

@@ -6,6 +6,7 @@ one annotation to the other, without rotating anything.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,10 +38,17 @@ def present(api_key: ApiKey) -> tuple[str, ...]:
     return tuple(dict.fromkeys(token for token in tokens if token))
 
 
-def malformed(api_key: ApiKey) -> tuple[str, ...]:
-    """Return the annotations whose token does not have the form of one."""
+def malformed(api_key: ApiKey) -> dict[str, str]:
+    """Return the annotations whose text does not have the form of a token, each with the digest of its text.
+
+    The text itself is not for showing: somebody may have pasted anything.
+    """
     annotations = api_key.metadata.annotations
-    return tuple(name for name in (ROTATE, REGENERATE) if name in annotations and not _token(api_key, name))
+    return {
+        name: hashlib.sha256(annotations[name].encode()).hexdigest()
+        for name in (ROTATE, REGENERATE)
+        if name in annotations and not _token(api_key, name)
+    }
 
 
 def asked(api_key: ApiKey) -> Asked:

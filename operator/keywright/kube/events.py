@@ -76,7 +76,7 @@ class Recorder:
         key: str | None = None,
     ) -> None:
         """Send an Event soon: once in ten minutes with the same note, and once for ever with the same key."""
-        if not self._is_new(regarding.uid, reason, note):
+        if not self._is_new(regarding.uid, reason, key or note):
             return
         body: Object = {
             "apiVersion": "events.k8s.io/v1",
@@ -120,12 +120,12 @@ class Recorder:
             if not (isinstance(error, ApiError) and error.status == _CONFLICT):
                 log.warning("event not sent", reason=body["reason"], error=str(error))
 
-    def _is_new(self, uid: str, reason: EventReason, note: str) -> bool:
+    def _is_new(self, uid: str, reason: EventReason, what: str) -> bool:
         now = time.monotonic()
         if len(self._sent) > self._many:
             self._sent = {sent: at for sent, at in self._sent.items() if now - at < REPEAT_AFTER}
             self._many = max(WAITING, 2 * len(self._sent))  # so that a burst is not swept at each Event
-        identity = (uid, reason.value, note)
+        identity = (uid, reason.value, what)
         last = self._sent.get(identity)
         if last is not None and now - last < REPEAT_AFTER:
             return False

@@ -116,6 +116,44 @@ async def test_a_realm_of_namespaces_is_listed_namespace_by_namespace() -> None:
     assert asked == [*expected, "s/revocations"]
 
 
+async def test_a_namespace_that_is_closed_is_warned_of_once_and_keeps_no_other_waiting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Closed(Listing):
+        async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
+            if "/namespaces/misspelt/" in path:
+                raise ApiError(verb="list", resource="apikeys", status=403)
+            return await super().list(path, metadata_only=metadata_only)
+
+    realm = Realm(namespaces=("a", "misspelt"), system_namespace="s")
+    assert await opens(make(Closed(), Cache(), realm=realm))
+    warnings = [line for line in capsys.readouterr().out.splitlines() if "misspelt" in line]
+    assert len(warnings) == 1
+    assert "--namespaces" in warnings[0]
+
+
+async def test_without_the_system_namespace_it_stays_shut() -> None:
+    class Closed(Listing):
+        async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
+            if "/namespaces/s/" in path:
+                raise ApiError(verb="list", resource="revocations", status=403)
+            return await super().list(path, metadata_only=metadata_only)
+
+    assert not await opens(make(Closed(), Cache(), realm=Realm(namespaces=("a",), system_namespace="s")))
+
+
+async def test_a_sweep_does_not_take_a_closed_namespace_for_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache, told, client = Cache(), Told(), Listing(obj("kept", 3))
+    cache.put("apikey", obj("kept", 3))
+    client.failures = [ApiError(verb="list", resource="projects", status=403)]
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda _seconds: sleep(0))
+    await make(client, cache, told, Realm(namespaces=("a",), system_namespace="s")).sweep()
+    assert told == []
+
+
 async def test_a_sweep_tells_of_what_vanished_and_of_what_was_missed() -> None:
     cache, told = Cache(), Told()
     cache.put("apikey", obj("vanished", 3))

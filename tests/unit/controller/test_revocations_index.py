@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from keywright.api.apikey import ApiKey
 from keywright.api.revocation import RevocationReason
 from keywright.controller.cache import Cache
+from keywright.controller.ports import Realm
 from keywright.controller.revocations import Revocations
 from keywright.kube import paths
 from keywright.kube.errors import ApiError
@@ -23,13 +24,13 @@ MANAGED = {"app.kubernetes.io/managed-by": "keywright"}
 class Index:
     """Revocations, with what they know and what they wake."""
 
-    def __init__(self) -> None:
+    def __init__(self, *namespaces: str) -> None:
         self.api, self.cache = TinyApi(), Cache()
         self.woken: list[tuple[str, bool]] = []
         self.revocations = Revocations(
             self.api,  # type: ignore[arg-type]
             self.cache,
-            system_namespace="system",
+            realm=Realm(namespaces=namespaces, system_namespace="system"),
             wake=lambda key, *, urgent=False: self.woken.append((key, urgent)),
             clock=lambda: NOW,
         )
@@ -207,3 +208,91 @@ async def test_a_copy_that_is_there_already_is_success(index: Index) -> None:
 
     index.api.before = taken
     assert "InForce" == (await index.status("leaked"))["conditions"][0]["reason"]
+
+
+def old_record(index: Index, until: str = "2026-01-01T00:00:00Z", **spec: Any) -> str:
+    """Have a record of ours known, with its status; return its path."""
+    name = f"k-{FIRST}" if not spec else "a-uid-of-checkout"
+    path = paths.revocation("system", name)
+    annotations = {
+        "keywright.dev/api-key": "shop/checkout",
+        "keywright.dev/api-key-uid": "uid-of-checkout",
+        "keywright.dev/project": "platform/secretive",
+        "keywright.dev/until": until,
+    }
+    metadata = {"name": name, "namespace": "system", "uid": "u", "generation": 1, "labels": MANAGED}
+    metadata |= {"annotations": annotations, "creationTimestamp": "2025-01-01T00:00:00Z"}
+    obj = index.api.put(path, {"metadata": metadata, "spec": spec or {"keyID": FIRST}})
+    index.cache.put("revocation", obj)
+    index.revocations.observe("ADDED", obj)
+    return path
+
+
+async def test_a_record_goes_when_its_time_has_come(index: Index) -> None:
+    path = old_record(index)
+    assert await index.revocations.reconcile(f"system/k-{FIRST}") is None
+    assert path not in index.api.objects
+
+
+async def test_until_then_it_is_due_at_that_time(index: Index) -> None:
+    path = old_record(index, "2026-11-23T12:00:00Z")
+    assert 30 * 86400 == await index.revocations.reconcile(f"system/k-{FIRST}")
+    assert path in index.api.objects
+
+
+async def test_a_status_that_names_the_key_keeps_its_record_also_where_no_watch_told_of_it(
+    index: Index,
+) -> None:
+    path = old_record(index)
+    known = index.api_key("checkout", FIRST).wire()
+    index.cache.remove("apikey", "shop/checkout")
+    index.api.put(paths.api_key("shop", "checkout"), known)
+    assert 86400 == await index.revocations.reconcile(f"system/k-{FIRST}")
+    assert path in index.api.objects
+
+
+async def test_the_record_of_a_whole_api_key_stays_until_that_one_is_gone(index: Index) -> None:
+    path = old_record(index, "", apiKeyRef={"name": "checkout", "namespace": "shop"})
+    index.api.put(paths.api_key("shop", "checkout"), index.api_key("checkout").wire())
+    await index.revocations.reconcile("system/a-uid-of-checkout")
+    assert path in index.api.objects
+    del index.api.objects[paths.api_key("shop", "checkout")]
+    await index.revocations.reconcile("system/a-uid-of-checkout")
+    assert path not in index.api.objects
+
+
+async def test_a_record_that_was_written_to_meanwhile_is_not_deleted(index: Index) -> None:
+    path = old_record(index)
+
+    def written(verb: str, _path: str) -> None:
+        if verb == "delete":
+            index.api.put(path, index.api.objects[path])
+
+    index.api.before = written
+    with pytest.raises(ApiError, match="409"):
+        await index.revocations.reconcile(f"system/k-{FIRST}")
+    assert path in index.api.objects
+
+
+async def test_by_a_wrong_clock_no_record_goes(index: Index) -> None:
+    path = old_record(index)
+    index.api.skew = timedelta(minutes=1)
+    assert 86400 == await index.revocations.reconcile(f"system/k-{FIRST}")
+    assert path in index.api.objects
+
+
+async def test_an_operator_of_other_namespaces_leaves_it_to_its_own() -> None:
+    index = Index("warehouse")
+    path = old_record(index)
+    assert await index.revocations.reconcile(f"system/k-{FIRST}") is None
+    assert path in index.api.objects
+
+
+async def test_outside_the_system_namespace_nothing_is_pruned(index: Index) -> None:
+    path = old_record(index)
+    elsewhere = index.api.objects.pop(path)
+    elsewhere["metadata"]["namespace"] = "shop"
+    path = paths.revocation("shop", f"k-{FIRST}")
+    index.cache.put("revocation", index.api.put(path, elsewhere))
+    assert await index.revocations.reconcile(f"shop/k-{FIRST}") is None
+    assert path in index.api.objects

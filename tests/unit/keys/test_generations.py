@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from keywright.api.apikey import Generation, GenerationState
+from keywright.api.apikey import ApiKeyStatus, Generation, GenerationState
 from keywright.keys import generations as gens
 from keywright.keys.generations import Bounds
 from world import Operator, new_project, new_store, seconds
@@ -98,6 +98,40 @@ def test_an_end_that_has_passed_does_not_move() -> None:
     one = retiring("a", NOW)
 
     assert (one,) == gens.move_ends((one,), Bounds(), lambda _: 300 * MINUTE, NOW)
+
+
+@pytest.mark.parametrize("moved", [timedelta(hours=1), None])
+def test_an_end_that_the_status_told_and_that_has_passed_revives_by_no_edit(moved: timedelta | None) -> None:
+    one = generation("a", "Active")
+    bounds = Bounds(None if moved is None else NOW + moved)
+    status = ApiKeyStatus(current_key_id="a", expires_at=NOW)
+
+    assert gens.accepted(one, status, bounds, NOW - timedelta(seconds=1))
+    assert not gens.accepted(one, status, bounds, NOW)
+    assert frozenset({"a"}) == gens.outlived((one,), status, bounds, NOW)
+
+
+def test_the_end_of_another_key_tells_nothing() -> None:
+    one = generation("b", "Active")
+    status = ApiKeyStatus(current_key_id="a", expires_at=NOW)
+
+    assert gens.accepted(one, status, Bounds(), NOW)
+    assert frozenset() == gens.outlived((one,), status, Bounds(), NOW)
+
+
+def test_an_end_that_was_not_moved_has_its_grace() -> None:
+    one = generation("a", "Active", expires_at=NOW)
+    status = ApiKeyStatus(current_key_id="a", expires_at=NOW)
+
+    assert not gens.accepted(one, status, Bounds(), NOW)
+    assert frozenset() == gens.outlived((one,), status, Bounds(), NOW)
+
+
+def test_while_nobody_knows_the_overlap_an_earlier_expiry_counts() -> None:
+    one = retiring("a", NOW + 5 * MINUTE)
+
+    assert NOW + 5 * MINUTE == gens.move_ends((one,), Bounds(NOW + 9 * MINUTE), None, NOW)[0].retires_at
+    assert NOW + 2 * MINUTE == gens.move_ends((one,), Bounds(NOW + 2 * MINUTE), None, NOW)[0].retires_at
 
 
 def test_no_overlap_outlasts_the_keys_own_end() -> None:

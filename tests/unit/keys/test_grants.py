@@ -61,6 +61,15 @@ def test_no_project_is_denied() -> None:
     assert denial.message.startswith("spec.projectRef: there is no Project shop/payments: create it")
 
 
+def test_of_a_namespace_that_is_not_served_it_is_not_said_that_there_is_no_project() -> None:
+    denial = grant(None, an_api_key(), None, served=False)
+    assert isinstance(denial, Denial)
+    assert denial.reason is ReadyReason.PROJECT_NOT_FOUND
+    assert "the operator does not serve the namespace shop" in denial.message
+    assert "--namespaces" in denial.message
+    assert "there is no" not in denial.message
+
+
 def test_by_default_only_the_projects_own_namespace_is_allowed() -> None:
     assert granted(a_project(), an_api_key()) == Grant((), ())
     denial = denied(a_project(), an_api_key(namespace="other"), {})

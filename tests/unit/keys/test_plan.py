@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from keywright.api.revocation import RevocationReason
 from keywright.keys.actions import AddFinalizer, WriteSecret, WriteStatus
-from world import Operator, Store, digest, foreign_secret, new_project, new_store, seconds, stamp
+from world import Operator, Store, digest, foreign_secret, new_project, new_store, seconds, stamp, value_of
 
 SPEC: dict[str, Any] = {"expiresAfter": "90m", "rotation": {"interval": "60m", "overlap": "10m"}}
 
@@ -135,6 +136,42 @@ def test_expires_at_moved_on_after_expiry_is_a_new_generation(after: int) -> Non
     assert "Scheduled" == store.keys[0]["cause"]
 
 
+@pytest.mark.parametrize("after", [1, 59, 61, 3600])
+@pytest.mark.parametrize("what", ["expiresAt", "maxExpiresAfter"])
+def test_an_end_that_passed_while_nobody_looked_stands_though_it_was_moved_on(what: str, after: int) -> None:
+    store, operator = settled({"expiresAfter": "48h", "rotation": {"policy": "Never"}})
+    if what == "expiresAt":
+        store.edit({"expiresAt": stamp(store.now + seconds(600))})
+    else:
+        store.project = new_project({"limits": {"maxExpiresAfter": "10m"}})
+    operator.run()
+    told, key_id, value = store.status["expiresAt"], store.keys[0]["id"], store.value()
+    store.now = datetime.fromisoformat(told) + seconds(after)
+
+    if what == "expiresAt":
+        store.edit({"expiresAt": stamp(store.now + seconds(86400))})
+    else:
+        store.project = new_project({"limits": {"maxExpiresAfter": "24h"}})
+    operator.crash()
+    operator.run()
+
+    assert (key_id, "Expired") == (store.keys[1]["id"], store.keys[1]["state"])
+    assert ("Active", "Active") == (store.ready(), store.keys[0]["state"])
+    assert value != store.value()
+    assert "Expired" in operator.told
+
+
+def test_an_end_that_the_project_moves_is_no_edit_by_hand() -> None:
+    entry = {"secret": {"data": {"end": "$(EXPIRES_AT)"}}}
+    store, operator = settled({"expiresAfter": "48h", "rotation": {"policy": "Never"}} | entry)
+    operator.told = []
+    store.project = new_project({"limits": {"maxExpiresAfter": "24h"}})
+    operator.run()
+
+    assert store.status["expiresAt"] == value_of(store.secret, "end")
+    assert [] == operator.told
+
+
 def test_expires_at_moved_before_it_passes_mints_nothing() -> None:
     end = stamp(new_store().now + seconds(600))
     store, operator = settled({"rotation": {"policy": "Never"}, "expiresAt": end})
@@ -247,7 +284,7 @@ def test_a_revoked_current_key_is_replaced_at_once_without_overlap() -> None:
 
 def test_a_revocation_of_the_whole_ends_every_key_and_mints_none() -> None:
     store, operator = settled()
-    store.revoked_whole = "KeyCompromise"  # type: ignore[assignment]
+    store.revoked_whole = RevocationReason.KEY_COMPROMISE
     value = store.value()
 
     operator.run()
@@ -256,6 +293,28 @@ def test_a_revocation_of_the_whole_ends_every_key_and_mints_none() -> None:
     store.revoked_whole = None  # somebody deleted it: it was decided once
     store.annotate("keywright.dev/rotate", "t")
     assert [] == operator.run()
+
+
+def test_a_revocation_of_the_whole_is_latched_whatever_else_is_wrong() -> None:
+    store, operator = settled()
+    store.edit({"rotation": {"schedule": "never"}})
+    store.revoked_whole = RevocationReason.KEY_COMPROMISE
+    operator.run()
+    assert "InvalidSpec" == store.ready()
+    assert ("True", "KeyCompromise") == (
+        store.condition("Revoked")["status"],
+        store.condition("Revoked")["reason"],
+    )
+
+    store.revoked_whole = None
+    store.annotate("keywright.dev/rotate", "t")
+    operator.run()
+    assert 1 == store.status["revision"], "what is InvalidSpec and was revoked mints nothing either"
+    store.edit({"rotation": {"policy": "Never"}})
+    operator.run()
+
+    assert ("Revoked", ["Revoked"]) == (store.ready(), store.states())
+    assert "KeyCompromise" == store.condition("Revoked")["reason"]
 
 
 def test_the_project_without_which_an_api_key_was_applied_is_waited_for() -> None:

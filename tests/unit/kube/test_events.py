@@ -90,6 +90,17 @@ async def test_the_same_is_not_sent_twice_within_ten_minutes(
     assert len(server.asked) == 3
 
 
+async def test_with_another_key_it_is_another_event_though_the_note_is_the_same(
+    recorder: Recorder, server: Any
+) -> None:
+    for _ in range(2):
+        server.answer(201)
+    for key in ("a", "b", "a"):
+        emit(recorder, key=key)
+    await recorder.drain(1)
+    assert len({asked.body["metadata"]["name"] for asked in server.asked}) == len(server.asked) == 2
+
+
 async def test_a_refused_event_does_not_stop_the_next(recorder: Recorder, server: Any) -> None:
     for status in (403, 409, 201):
         server.answer(status)
