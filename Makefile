@@ -23,8 +23,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-generate: setup ## write crds/ and docs/reasons.md from the models
+generate: setup ## write crds/, the chart's copy of them and docs/reasons.md from the models
 	@$(BIN)/python -m keywright.api.crd crds
+	@$(BIN)/python -m keywright.api.crd charts/keywright/files/crds
 	@$(BIN)/python -m keywright.api.reference docs/reasons.md
 
 captures: setup ## write docs/what-you-see.md anew from a real cluster
@@ -36,6 +37,7 @@ lint: setup ## ruff, mypy --strict, import directions, no drift of generated fil
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m keywright.api.crd --check crds
+	$(BIN)/python -m keywright.api.crd --check charts/keywright/files/crds
 	$(BIN)/python -m keywright.api.reference --check docs/reasons.md
 
 format: setup ## let ruff format and mend what it can

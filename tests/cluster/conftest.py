@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
 import rbac
+from harness.account import write_kubeconfig
 from harness.api import Api, RefusedError
 from harness.history import History
 from harness.kubectl import Kubectl
@@ -54,25 +54,8 @@ def system_namespace(admin: Api, crds: None) -> str:
 @pytest.fixture(scope="session")
 def operator_kubeconfig(admin: Api, system_namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kubeconfig of the operator's ServiceAccount."""
-    path = f"/api/v1/namespaces/{system_namespace}/serviceaccounts/{ACCOUNT}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = admin.request("POST", path, request)["status"]["token"]
     file = tmp_path_factory.mktemp("operator") / "kubeconfig"
-    cluster = {"server": admin.server, "certificate-authority": str(admin.session.verify)}
-    file.write_text(
-        json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "operator",
-                "clusters": [{"name": "it", "cluster": cluster}],
-                "users": [{"name": ACCOUNT, "user": {"token": token}}],
-                "contexts": [{"name": "operator", "context": {"cluster": "it", "user": ACCOUNT}}],
-            }
-        )
-    )
-    file.chmod(0o600)
-    return file
+    return write_kubeconfig(admin, system_namespace, ACCOUNT, file)
 
 
 @pytest.fixture(scope="session")
