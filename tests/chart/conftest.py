@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from docs.markdown import Command, blocks
+from docs.reader import Reader
 from harness.account import write_kubeconfig
 from harness.api import Api, RefusedError
 from harness.cluster import NAME, controlplane
@@ -15,9 +18,12 @@ from harness.helm import NAMESPACE, Helm
 from harness.kubectl import Kubectl
 from harness.operator import Operator
 from harness.team import Team
+from harness.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from harness.api import Object
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +75,23 @@ def install(helm_as_admin: Helm) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
+def typed(helm: Path, kubectl: str, kubeconfig: Path, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Type what sections of a document say, as the administrator."""
+    directory = tmp_path / "reader"
+    directory.mkdir()
+    reader = Reader(directory, kubectl=Path(kubectl), helm=helm)
+
+    def type_sections(document: Path, *sections: str) -> None:
+        chosen = [block for block in blocks(document) if block.section in sections]
+        assert {block.section for block in chosen} == set(sections)
+        reader.type_all(command for block in chosen for command in block.commands)
+
+    reader.type_all([Command(f"export KUBECONFIG={kubeconfig}")])
+    yield type_sections
+    reader.close()
+
+
+@pytest.fixture
 def start_operator(admin: Api, tmp_path: Path) -> Iterator[Callable[[], Operator]]:
     """Start the operator with the account of the release: there is no node, so none of its Pods ever runs."""
     started: list[Operator] = []
@@ -86,13 +109,25 @@ def start_operator(admin: Api, tmp_path: Path) -> Iterator[Callable[[], Operator
 
 
 @pytest.fixture
-def shop(admin: Api) -> Team:
-    """A namespace with a Project."""
-    ensure_namespace(admin, "shop")
-    team = Team(admin, "shop")
-    if admin.find("Project", "payments", "shop") is None:
-        team.project()
-    return team
+def open_shop(admin: Api) -> Callable[[], Team]:
+    """Make a namespace with a Project, once the resources are served."""
+
+    def make() -> Team:
+        ensure_namespace(admin, "shop")
+        team = Team(admin, "shop")
+        if until(partial(_projects, team), lambda found: found is not None, seconds=60) == []:
+            team.project()
+        return team
+
+    return make
+
+
+def _projects(team: Team) -> list[Object] | None:
+    """Return the Projects of a team; nothing as long as there is no such resource."""
+    try:
+        return team.api.list("Project", team.namespace)
+    except RefusedError:
+        return None
 
 
 def ensure_namespace(admin: Api, name: str, **labels: str) -> None:

@@ -46,8 +46,10 @@ def test_those_of_others_stay(admin: Api) -> None:
     assert {FINALIZER, "example.com/mine"} == set(finalizers(admin, "example.com/mine"))
 
 
-def test_a_mint_is_three_writes(start_operator: Callable[[], Operator], shop: Team, kubeconfig: Path) -> None:
-    operator = start_operator()
+def test_a_mint_is_three_writes(
+    start_operator: Callable[[], Operator], open_shop: Callable[[], Team], kubeconfig: Path
+) -> None:
+    shop, operator = open_shop(), start_operator()
     shop.minted("warm-up")  # the operator's first mint of all makes the sealing keys
     user = f"system:serviceaccount:{NAMESPACE}:keywright-operator"
     log = kubeconfig.with_name("audit.log")

@@ -71,7 +71,7 @@ class Api:
             method, self.server + path, data=data, headers=headers, timeout=30, **extra
         )
         if answer.status_code >= 400:
-            raise RefusedError(answer.status_code, answer.json().get("message", answer.text))
+            raise RefusedError(answer.status_code, _message(answer))
         return dict(answer.json())
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
@@ -131,6 +131,14 @@ class Api:
         ) as answer:
             for line in answer.iter_lines():
                 yield json.loads(line)
+
+
+def _message(answer: requests.Response) -> str:
+    """Return why; where no API group answers it is plain text."""
+    try:
+        return str(answer.json().get("message", answer.text))
+    except requests.JSONDecodeError:
+        return answer.text
 
 
 def _collection(kind: str, namespace: str | None) -> str:

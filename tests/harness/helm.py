@@ -25,15 +25,18 @@ _SOURCE = re.compile(r"^# Source: keywright/templates/(\S+)$", re.MULTILINE)
 class Helm:
     """Runs helm without the settings and plugins of the person who tests; to render it needs no cluster."""
 
-    def __init__(self, program: Path, home: Path, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self, program: Path, home: Path, kubeconfig: Path | None = None, chart: Path = CHART
+    ) -> None:
         self._program = program
+        self._chart = chart
         self._environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
         if kubeconfig is not None:
             self._environment["KUBECONFIG"] = str(kubeconfig)
 
     def run(self, *arguments: str, values: dict[str, Any] | None = None) -> Done:
         """Run it in the system namespace, with values on the chart; stdout and stderr together."""
-        given = [] if values is None else [str(CHART), "--values", "-"]
+        given = [] if values is None else [str(self._chart), "--values", "-"]
         done = subprocess.run(
             [self._program, *arguments, *given, "--namespace", NAMESPACE],
             input=yaml.safe_dump(values),
