@@ -36,8 +36,8 @@ def keys(
     shop, operator = open_shop(), start_operator()
     shop.minted()
     admin.create(manifests.project("shop", "billing", defaultKey={}))
-    until(lambda: admin.find("ApiKey", "billing-default", "shop"), bool, what="the default key")
-    shop.until_ready("billing-default")
+    until(lambda: shop.find("billing-default"), bool, seconds=60, what="the default key")
+    shop.until_ready("billing-default", seconds=60)
     return operator
 
 
