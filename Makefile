@@ -24,8 +24,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-generate: setup ## write crds/, docs/reasons.md and docs/metrics.md from the code
+generate: setup ## write crds/, the chart's copy of them, docs/reasons.md and docs/metrics.md from the code
 	@$(BIN)/python -m keywright.api.crd crds
+	@$(BIN)/python -m keywright.api.crd charts/keywright/files/crds
 	@$(BIN)/python -m keywright.api.reference docs/reasons.md
 	@$(BIN)/python -m keywright.controller.metrics_reference $(METRICS)
 
@@ -38,6 +39,7 @@ lint: setup ## ruff, mypy --strict, import directions, no drift of generated fil
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m keywright.api.crd --check crds
+	$(BIN)/python -m keywright.api.crd --check charts/keywright/files/crds
 	$(BIN)/python -m keywright.api.reference --check docs/reasons.md
 	$(BIN)/python -m keywright.controller.metrics_reference --check $(METRICS)
 

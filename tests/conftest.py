@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +10,7 @@ import pytest
 import yaml
 
 from harness.api import Api, RefusedError
+from harness.cluster import NAME, ROOT, controlplane
 from harness.kstatus import Kstatus
 from harness.leaks import Leaks
 from harness.waiting import until
@@ -22,23 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-ROOT = Path(__file__).parent.parent
-# One cluster a checkout, so that two checkouts may test at once.
-NAME = "tests-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that writes what tests otherwise compare."""
     text = "write docs/what-you-see.md instead of comparing it with what kubectl shows"
     parser.addoption("--update-captures", action="store_true", help=text)
-
-
-def controlplane(*arguments: str) -> str:
-    """Run the local control plane's command, its progress shown; return the last line that it prints."""
-    command = [sys.executable, "-m", "controlplane", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return (done.stdout.splitlines() or [""])[-1]
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 """The chart's RBAC as objects, without helm: for unit tests and the demo, which do not wait for its build.
 
-Renders the files of charts/keywright/templates themselves and knows just the constructs that they
-use; anything else in a template is an error here, so that a test can never pass on text that helm
-would read differently. tests/chart compares what it returns with what helm renders.
+Renders charts/keywright/templates/rbac and knows just the constructs that those files use; anything else
+in them is an error here, so that a test can never pass on text that helm would read differently. tests/chart
+compares what it returns with what helm renders.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,22 @@ import yaml
 
 CHART = Path(__file__).parent.parent / "charts" / "keywright"
 
-_CONTROL = re.compile(r"\{\{- (?:(if not|if|range) (\$?\.[\w.]+)|(end)) \}\}")
-_VALUE = re.compile(r"\{\{ (\$?\.[\w.]*)(?: \| default (\$?\.[\w.]+))? \}\}")
+_PATH = r"(?:\$|\$?\.[\w.]*)"
+_CONTROL = re.compile(rf"\{{\{{- (?:(if not|if|range) ({_PATH})|(end)) \}}\}}")
+_VALUE = re.compile(
+    rf"""\{{\{{[ ](?:
+      include[ ]"(?P<name>[\w.]+)"[ ](?P<given>{_PATH})
+    | (?P<path>{_PATH}) (?:
+        (?P<json>[ ]\|[ ]toJson)
+      | [ ]\|[ ]default[ ](?P<default>{_PATH})
+      | [ ]\|[ ]default[ ]\(printf[ ]"(?P<format>[^"]*)"[ ](?P<argument>{_PATH})\)
+      )?
+    )[ ]\}}\}}""",
+    re.VERBOSE,
+)
+_DEFINITION = re.compile(r'\{\{- define "([\w.]+)" -\}\}\n(.*?)\n\{\{- end \}\}(?=\n\n|\n*\Z)', re.DOTALL)
+
+Definitions = dict[str, str]
 
 
 class UnknownConstructError(Exception):
@@ -29,40 +44,88 @@ def rbac(
     namespace: str = "keywright-system",
     values: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the objects that the chart makes; `values` replace top-level ones of values.yaml."""
-    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
-    scope = {"Release": {"Name": release, "Namespace": namespace}, "Values": {**defaults, **(values or {})}}
+    """Return the objects that the chart makes; `values` are laid over values.yaml."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    scope = {
+        "Chart": {"AppVersion": chart["appVersion"]},
+        "Release": {"Name": release, "Namespace": namespace},
+        "Values": _laid_over(yaml.safe_load((CHART / "values.yaml").read_text()), values or {}),
+    }
+    definitions = dict(_DEFINITION.findall((CHART / "templates" / "_helpers.tpl").read_text()))
     objects: list[dict[str, Any]] = []
-    for template in sorted((CHART / "templates").glob("*")):
-        objects += [one for one in yaml.safe_load_all(render(template.read_text(), scope)) if one]
+    for template in sorted((CHART / "templates" / "rbac").glob("*.yaml")):
+        text = render(template.read_text(), scope, definitions)
+        objects += [one for one in yaml.safe_load_all(text) if one]
     return objects
 
 
-def render(template: str, scope: dict[str, Any]) -> str:
-    """Return a template's text for a scope with Release and Values."""
-    lines = template.splitlines()
-    for line in lines:
-        if "{{" in _VALUE.sub("", _CONTROL.sub("", line)):
-            raise UnknownConstructError(line.strip())
-    return _block(lines, scope, scope)
+def render(template: str, scope: dict[str, Any], definitions: Definitions | None = None) -> str:
+    """Return a template's text for a scope with Chart, Release and Values."""
+    return _Template(scope, definitions or {}).text(template, scope)
 
 
-def _block(lines: list[str], root: Any, dot: Any) -> str:
-    text = ""
-    at = 0
-    while at < len(lines):
-        control = _CONTROL.fullmatch(lines[at].strip())
-        if control is None:
-            text += _substitute(lines[at], root, dot) + "\n"
-            at += 1
-            continue
-        word, path, _ = control.groups()
-        end = _end_of(lines, at)
-        value = _look_up(path, root, dot)
-        rounds = value if word == "range" else [dot] if bool(value) == (word == "if") else []
-        text += "".join(_block(lines[at + 1 : end], root, each) for each in rounds)
-        at = end + 1
-    return text
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        name: _laid_over(below[name], value) if isinstance(value, dict) and name in below else value
+        for name, value in above.items()
+    }
+    return below | both
+
+
+class _Template:
+    def __init__(self, root: Any, definitions: Definitions) -> None:
+        self._root = root
+        self._definitions = definitions
+
+    def text(self, template: str, dot: Any) -> str:
+        lines = template.splitlines()
+        for line in lines:
+            if "{{" in _VALUE.sub("", _CONTROL.sub("", line)):
+                raise UnknownConstructError(line.strip())
+        return self._block(lines, dot)
+
+    def _block(self, lines: list[str], dot: Any) -> str:
+        text = ""
+        at = 0
+        while at < len(lines):
+            control = _CONTROL.fullmatch(lines[at].strip())
+            if control is None:
+                text += _VALUE.sub(lambda match: self._value(match, dot), lines[at]) + "\n"
+                at += 1
+                continue
+            word, path, _ = control.groups()
+            end = _end_of(lines, at)
+            value = self._look_up(path, dot)
+            rounds = value if word == "range" else [dot] if bool(value) == (word == "if") else []
+            text += "".join(self._block(lines[at + 1 : end], each) for each in rounds)
+            at = end + 1
+        return text
+
+    def _value(self, match: re.Match[str], dot: Any) -> str:
+        if match["name"]:
+            if match["name"] not in self._definitions:
+                raise UnknownConstructError(match[0])
+            return self.text(self._definitions[match["name"]], self._look_up(match["given"], dot)).rstrip(
+                "\n"
+            )
+        found = self._look_up(match["path"], dot)
+        if match["json"]:
+            return json.dumps(found)
+        if not found and match["format"]:
+            found = match["format"] % self._look_up(match["argument"], dot)
+        elif not found and match["default"]:
+            found = self._look_up(match["default"], dot)
+        if not isinstance(found, str):
+            raise UnknownConstructError(f"not a text: {match[0]}")
+        return found
+
+    def _look_up(self, path: str, dot: Any) -> Any:
+        value = self._root if path.startswith("$") else dot
+        for name in path.removeprefix("$").split("."):
+            if name:
+                # Within a range the dot is a text: going on from it is an error for helm, too.
+                value = value[name]
+        return value
 
 
 def _end_of(lines: list[str], begin: int) -> int:
@@ -74,23 +137,3 @@ def _end_of(lines: list[str], begin: int) -> int:
         if depth == 0:
             return at
     raise UnknownConstructError("a block without an end")
-
-
-def _substitute(line: str, root: Any, dot: Any) -> str:
-    def value(match: re.Match[str]) -> str:
-        path, default = match.groups()
-        found = _look_up(path, root, dot) or (_look_up(default, root, dot) if default else "")
-        if not isinstance(found, str):
-            raise UnknownConstructError(f"not a text: {match[0]}")
-        return found
-
-    return _VALUE.sub(value, line)
-
-
-def _look_up(path: str, root: Any, dot: Any) -> Any:
-    value = root if path.startswith("$") else dot
-    for name in path.removeprefix("$").split("."):
-        if name:
-            # Within a range the dot is a text: going on from it is an error for helm, too.
-            value = value[name]
-    return value

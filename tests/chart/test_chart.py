@@ -1,9 +1,7 @@
-"""What helm makes of the chart: nothing to complain of, and the objects that tests/rbac.py returns."""
+"""What helm makes of the chart: nothing to complain of, and the rights that tests/rbac.py returns."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +10,11 @@ import yaml
 from rbac import CHART, rbac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from harness.helm import Helm
 
     Values = dict[str, Any]
-    Run = Callable[..., str]
 
-NAMESPACE = "keywright-system"
+ROOT = CHART.parents[1]
 
 CHOICES: dict[str, Values] = {
     "cluster-wide": {},
@@ -29,29 +25,13 @@ CHOICES: dict[str, Values] = {
     "namespaced, no watch of Secrets": {"namespaces": ["a"], "secrets": {"watch": False}},
     "namespaced, restarting": {"namespaces": ["a", "b"], "rolloutRestart": True},
     "namespaced, records elsewhere": {"namespaces": ["a"], "systemNamespace": "elsewhere"},
+    "alone": {"replicas": 1, "leaderElection": {"enabled": False}},
+    "another lease": {"leaderElection": {"leaseName": "mine"}},
+    "an account of one's own": {"serviceAccount": {"create": False, "name": "mine"}},
+    "an account with annotations": {"serviceAccount": {"annotations": {"example.com/role": "a"}}},
 }
 
 each_choice = pytest.mark.parametrize("values", CHOICES.values(), ids=CHOICES)
-
-
-@pytest.fixture
-def run(helm: Path, tmp_path: Path) -> Run:
-    """Run helm on the chart, without the settings and plugins of the person who tests."""
-
-    def run(*arguments: str, values: Values) -> str:
-        done = subprocess.run(
-            [helm, *arguments, str(CHART), "--namespace", NAMESPACE, "--values", "-"],
-            input=yaml.safe_dump(values),
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    return run
 
 
 def by_name(objects: list[dict[str, Any]]) -> dict[tuple[str, str, str | None], dict[str, Any]]:
@@ -61,16 +41,40 @@ def by_name(objects: list[dict[str, Any]]) -> dict[tuple[str, str, str | None], 
 
 
 @each_choice
-def test_helm_finds_no_fault(run: Run, values: Values) -> None:
-    assert "0 chart(s) failed" in run("lint", "--strict", values=values)
+def test_helm_finds_no_fault(offline: Helm, values: Values) -> None:
+    assert "0 chart(s) failed" in offline("lint", "--strict", values=values)
 
 
 @each_choice
-def test_helm_renders_what_tests_and_demo_render_without_it(run: Run, values: Values) -> None:
-    rendered = [one for one in yaml.safe_load_all(run("template", "keywright", values=values)) if one]
-    assert by_name(rbac(values=values)) == by_name(rendered)
+def test_helm_renders_the_rights_that_tests_and_demo_render_without_it(offline: Helm, values: Values) -> None:
+    rendered = offline.rendered(**values)
+    rights = [obj for path, made in rendered.items() if path.startswith("rbac/") for obj in made]
+    assert by_name(rbac(values=values)) == by_name(rights)
 
 
-def test_every_object_bears_the_name_of_its_release(run: Run) -> None:
-    rendered = yaml.safe_load_all(run("template", "another", values={"namespaces": ["a"]}))
-    assert {True} == {one["metadata"]["name"].startswith("another-") for one in rendered if one}
+def test_every_object_but_the_resources_bears_the_name_of_its_release(offline: Helm) -> None:
+    switches = ("finalizerPolicy", "networkPolicy")
+    everything: Values = {name: {"enabled": True} for name in switches} | {"namespaces": ["a"]}
+    everything["metrics"] = {"serviceMonitor": {"enabled": True}}
+    named = by_name(offline.objects("another", **everything))
+    kinds = {kind for kind, name, _ in named if not name.startswith("another-")}
+    assert {"CustomResourceDefinition"} == kinds
+
+
+def test_the_resources_are_those_of_the_tree_and_are_kept(offline: Helm) -> None:
+    brought = {obj["metadata"]["name"]: obj for obj in offline.rendered()["crds.yaml"]}
+    tree = [yaml.safe_load(file.read_text()) for file in sorted((ROOT / "crds").glob("*.yaml"))]
+    assert {crd["metadata"]["name"]: crd["spec"] for crd in tree} == {
+        name: crd["spec"] for name, crd in brought.items()
+    }
+    kept = {"helm.sh/resource-policy": "keep"}
+    assert [kept] * 3 == [crd["metadata"]["annotations"] for crd in brought.values()]
+
+
+def test_somebody_else_may_bring_the_resources(offline: Helm) -> None:
+    assert "crds.yaml" not in offline.rendered(crds={"install": False})
+
+
+def test_whoever_may_only_work_in_namespaces_can_install_it(offline: Helm) -> None:
+    values: Values = {"crds": {"install": False}, "aggregatedRoles": {"create": False}, "namespaces": ["a"]}
+    assert all("namespace" in obj["metadata"] for obj in offline.objects(**values))

@@ -28,7 +28,8 @@ def statements(script: str) -> list[str]:
     for line in script.splitlines():
         pending += line + "\n"
         checked = subprocess.run(["/bin/bash", "-nc", pending], capture_output=True, text=True, check=False)
-        if checked.returncode == 0 and not checked.stderr:  # it warns of a here-document without an end
+        whole = checked.returncode == 0 and not checked.stderr  # it warns of a here-document without an end
+        if whole and not line.endswith("\\"):  # a line that goes on, where none follows, is whole for bash
             found.append(pending.rstrip("\n"))
             pending = ""
     assert not pending, f"bash cannot read this: {pending}"

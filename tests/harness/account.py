@@ -25,6 +25,7 @@ def write_kubeconfig(
     cluster = {"server": server or admin.server}
     if server is None:
         cluster["certificate-authority"] = str(admin.session.verify)
+    file.touch(mode=0o600)
     file.write_text(
         json.dumps(
             {
@@ -37,7 +38,6 @@ def write_kubeconfig(
             }
         )
     )
-    file.chmod(0o600)
     payload = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return f"JTI={claims['jti']}"

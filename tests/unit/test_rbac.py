@@ -84,11 +84,33 @@ def test_records_are_written_in_the_system_namespace_only() -> None:
         ("keywright.dev", "revocations"): {"create"},
         ("", "secrets"): {"create"},
         ("", "secrets/keywright-sealing"): {"get"},
+        ("coordination.k8s.io", "leases"): {"create"},
+        ("coordination.k8s.io", "leases/keywright-operator"): {"get", "update"},
     }
     assert (
         "create"
         not in rules_of(one("ClusterRole", "keywright-operator", objects))["keywright.dev", "revocations"]
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({"enabled": False}, set()),
+        ({"leaseName": "another"}, {"leases", "leases/another"}),
+    ],
+)
+def test_only_the_lease_that_it_is_elected_by_can_be_taken(
+    chosen: dict[str, Any], expected: set[str]
+) -> None:
+    rules = rules_of(one("Role", "keywright-system", rbac(values={"leaderElection": chosen})))
+    assert expected == {name for group, name in rules if group == "coordination.k8s.io"}
+
+
+def test_an_account_of_ones_own_gets_the_rights_and_is_not_made() -> None:
+    objects = rbac(values={"serviceAccount": {"create": False, "name": "mine"}})
+    assert {"mine"} == {each["subjects"][0]["name"] for each in objects if "subjects" in each}
+    assert not [each for each in objects if each["kind"] == "ServiceAccount"]
 
 
 def test_no_right_is_a_wildcard() -> None:
