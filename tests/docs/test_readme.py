@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "examples" / "quickstart" / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+EXAMPLE_PAGES = set((ROOT / "docs" / "examples").glob("*.md")) - {ROOT / "docs" / "examples" / "README.md"}
+"""test_examples.py types them."""
 
 BEGINNING, END = "Install", "Stop and clean up"
 
@@ -73,7 +75,7 @@ def test_all_that_it_says_to_type_works(reader: Reader, document: Path) -> None:
 
 def test_only_these_documents_say_what_to_type() -> None:
     typing = {document for document in WRITTEN_BY_HAND if any(block.commands for block in blocks(document))}
-    assert typing == {README, QUICKSTART, CONTRIBUTING}
+    assert typing == {README, QUICKSTART, CONTRIBUTING, *EXAMPLE_PAGES}
     assert commands(CONTRIBUTING) == []
 
 
