@@ -47,7 +47,7 @@ def restarting_operator(
     assert running.stop() == 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def argocd(kubectl_as_admin: Kubectl) -> Iterator[None]:
     """What Argo CD's own installation has made of its configuration."""
     config = {"name": "argocd-cm", "namespace": "argocd"}
@@ -62,4 +62,4 @@ def argocd(kubectl_as_admin: Kubectl) -> Iterator[None]:
     ]
     kubectl_as_admin("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
     yield
-    kubectl_as_admin("delete", "namespace", "argocd")
+    kubectl_as_admin("delete", "namespace", "argocd", "--wait=false")
