@@ -8,21 +8,15 @@ import pytest
 import yaml
 
 import rbac
-from harness.kubectl import Kubectl
 from harness.operator import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from harness.kubectl import Kubectl
 
 SYSTEM = "keywright-system"
 RELEASE = "examples"  # other tests run theirs with fewer rights
-
-
-@pytest.fixture(scope="session")
-def kubectl_as_admin(kubectl: str, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """The administrator at a terminal."""
-    return Kubectl(kubectl, kubeconfig, tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,26 @@ def test_the_rendered_overlays_refer_to_nothing_that_is_not_there(kubectl_as_adm
     assert 2 == len([kind for kind, _ in names if kind == "ApiKey"])
 
 
+def test_argo_cd_and_flux_are_pointed_at_what_there_is(kubectl_as_admin: Kubectl) -> None:
+    application = yaml.safe_load((GITOPS / "argocd" / "application.yaml").read_text())
+    crds, keys = yaml.safe_load_all((GITOPS / "flux" / "kustomizations.yaml").read_text())
+    assert GITOPS == ROOT / application["spec"]["source"]["path"] == ROOT / keys["spec"]["path"]
+    assert (ROOT / crds["spec"]["path"]).is_dir()
+    assert [{"name": crds["metadata"]["name"]}] == keys["spec"]["dependsOn"]
+    rendered = yaml.safe_load_all(kubectl_as_admin("kustomize", str(GITOPS)))
+    waited_for = [
+        {
+            "apiVersion": obj["apiVersion"],
+            "kind": obj["kind"],
+            "name": obj["metadata"]["name"],
+            "namespace": obj["metadata"]["namespace"],
+        }
+        for obj in rendered
+        if obj["kind"] == "ApiKey"
+    ]
+    assert waited_for == keys["spec"]["healthChecks"]
+
+
 @pytest.fixture(scope="module")
 def states(admin: Api, restarting_operator: Operator) -> Iterator[dict[str, Object]]:
     """One real object in every state, as it was seen."""
