@@ -12,6 +12,7 @@ import yaml
 from harness.api import Api, RefusedError
 from harness.cluster import NAME, ROOT, controlplane
 from harness.kstatus import Kstatus
+from harness.kubectl import Kubectl
 from harness.leaks import Leaks
 from harness.waiting import until
 
@@ -40,6 +41,12 @@ def kubeconfig(pytestconfig: pytest.Config) -> Iterator[Path]:
 def kubectl() -> str:
     """The path of a kubectl that fits the cluster."""
     return controlplane("kubectl-path")
+
+
+@pytest.fixture(scope="session")
+def kubectl_as_admin(kubectl: str, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """The administrator at a terminal."""
+    return Kubectl(kubectl, kubeconfig, tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture(scope="session")

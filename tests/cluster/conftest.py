@@ -12,7 +12,6 @@ import rbac
 from harness.account import ACCOUNT, write_kubeconfig
 from harness.api import Api, RefusedError
 from harness.history import History
-from harness.kubectl import Kubectl
 from harness.operator import Operator
 from harness.team import Team
 from harness.writes import Writes
@@ -86,12 +85,6 @@ def operator(start_operator: Callable[..., Operator]) -> Iterator[Operator]:
     running = start_operator().until_ready()
     yield running
     assert running.stop() == 0
-
-
-@pytest.fixture(scope="session")
-def kubectl_as_admin(kubectl: str, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """The administrator at a terminal."""
-    return Kubectl(kubectl, kubeconfig, tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "examples" / "quickstart" / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-TYPED_ELSEWHERE = {  # by tests/chart
-    ROOT / "charts" / "keywright" / "README.md",
-    ROOT / "docs" / "uninstall.md",
+EXAMPLE_PAGES = set((ROOT / "docs" / "examples").glob("*.md")) - {ROOT / "docs" / "examples" / "README.md"}
+TYPED_ELSEWHERE = {
+    ROOT / "charts" / "keywright" / "README.md",  # by tests/chart
+    ROOT / "docs" / "uninstall.md",  # by tests/chart
+    *EXAMPLE_PAGES,  # by test_examples.py
 }
 
 BEGINNING, END = "Install", "Stop and clean up"
