@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness.writes import WRITING
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-WRITING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
 class Requests:

@@ -55,8 +55,7 @@ class Keywright(Contender):
     def __init__(self, stage: Stage, _namespace: str = "") -> None:
         log = stage.directory / "keywright.log"
         log.unlink(missing_ok=True)
-        arguments = ("--log-level=info", "--log-format=console")
-        self.operator = Operator(stage.kubeconfig_of(self.account), log, arguments)
+        self.operator = Operator(stage.kubeconfig_of(self.account), log, ("--log-level=info",))
         self.process = self.operator.process
 
 

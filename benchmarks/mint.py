@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,14 @@ _KEYS = {"race": 1000, "rotations": 1000, "restart": 10_000}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return the exit code."""
+    # So that a run that is cut short still ends what it began.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     options = _options(arguments)
     progress = Progress()
     keys = options.keys or _KEYS[options.what]
     try:
         progress.say("a cluster of its own")
-        stage = Stage(options.cluster)
+        stage = Stage()
         try:
             if options.what == "race":
                 found = race.race(stage, options.only, keys=keys, runs=options.runs, progress=progress)
@@ -40,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ControlPlaneError, EndedError, NotReachedError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     found = {"benchmark": options.what, "machine": report.machine(), **found}
     print(json.dumps(found, indent=2) if options.json else report.text(found))
     return 0
@@ -65,7 +70,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--only", type=_contenders, default=race.NAMES, metavar="A,B", help=f"of {','.join(race.NAMES)}"
     )
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
-    parser.add_argument("--cluster", default="bench", metavar="NAME", help="it is made anew and ended")
     return parser.parse_args(arguments)
 
 

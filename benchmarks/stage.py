@@ -23,6 +23,7 @@ from harness.waiting import until
 if TYPE_CHECKING:
     from harness.api import Object
 
+CLUSTER = "bench"
 SYSTEM = "keywright-system"
 KEYWRIGHT = "keywright-operator"
 TEXTBOOK = "textbook-operator"
@@ -36,14 +37,13 @@ _ADMITTED = {"keywright.dev/benchmark": "finalizer-by-admission"}
 class Stage:
     """A running cluster with the shipped CRDs and the chart's RBAC."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.directory = clusters_root().parent / f"benchmark-{name}"
+    def __init__(self) -> None:
+        self.directory = clusters_root().parent / "bench"
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        cluster.down(name)
-        self.kubeconfig = cluster.up(name)
+        cluster.down(CLUSTER)
+        self.kubeconfig = cluster.up(CLUSTER)
         try:
-            self.audit_log = cluster.audit_path(name)
+            self.audit_log = cluster.audit_path(CLUSTER)
             self.apiserver = self._pid("kube-apiserver")
             self.api = Api(self.kubeconfig)
             self._install()
@@ -53,7 +53,7 @@ class Stage:
 
     def close(self) -> None:
         """End the cluster."""
-        cluster.down(self._name)
+        cluster.down(CLUSTER)
 
     def kubeconfig_of(self, account: str) -> Path:
         """Write a kubeconfig with a fresh token of a ServiceAccount of the system namespace."""
@@ -64,7 +64,7 @@ class Stage:
             "spec": {"expirationSeconds": 24 * 3600},
         }
         token = self.api.request("POST", path, request)["status"]["token"]
-        authority = str(cluster_directory(self._name) / AUTHORITY)
+        authority = str(cluster_directory(CLUSTER) / AUTHORITY)
         content = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -94,8 +94,9 @@ class Stage:
         self.api.delete("Namespace", name)
         until(lambda: self.api.find("Namespace", name), lambda found: found is None, seconds=600)
 
-    def _pid(self, program: str) -> int:
-        record = cluster.read_record(cluster_directory(self._name))
+    @staticmethod
+    def _pid(program: str) -> int:
+        record = cluster.read_record(cluster_directory(CLUSTER))
         assert record is not None
         return next(process.pid for process in record.processes if process.name == program)
 
