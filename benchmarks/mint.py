@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import race, report, restart, rotations
 from benchmarks.contenders import EndedError
@@ -27,19 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     options = _options(arguments)
     progress = Progress()
-    keys = options.keys or _KEYS[options.what]
+    progress.say("a cluster of its own")
     try:
-        progress.say("a cluster of its own")
-        stage = Stage()
-        try:
-            if options.what == "race":
-                found = race.race(stage, options.only, keys=keys, runs=options.runs, progress=progress)
-            elif options.what == "rotations":
-                found = rotations.rotations(stage, keys=keys, progress=progress)
-            else:
-                found = restart.restart(stage, keys=keys, progress=progress)
-        finally:
-            stage.close()
+        with contextlib.closing(Stage()) as stage:
+            found = _measure(stage, options, progress)
     except (ControlPlaneError, EndedError, NotReachedError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
@@ -48,6 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = {"benchmark": options.what, "machine": report.machine(), **found}
     print(json.dumps(found, indent=2) if options.json else report.text(found))
     return 0
+
+
+def _measure(stage: Stage, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    keys = options.keys or _KEYS[options.what]
+    match options.what:
+        case "rotations":
+            return rotations.rotations(stage, keys=keys, progress=progress)
+        case "restart":
+            return restart.restart(stage, keys=keys, progress=progress)
+        case _:
+            return race.race(stage, options.only, keys=keys, runs=options.runs, progress=progress)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -61,10 +64,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "restart: with many keys",
     )
     parser.add_argument(
-        "--keys", type=_positive, metavar="N", help="how many; 1000 unless told, 10000 for restart"
+        "--keys", type=_positive, metavar="N", help="how many: 1000 by default, for restart 10000"
     )
     parser.add_argument(
-        "--runs", type=_positive, default=5, metavar="N", help="of each contender; 5 unless told"
+        "--runs", type=_positive, default=5, metavar="N", help="of each contender: 5 by default"
     )
     parser.add_argument(
         "--only", type=_contenders, default=race.NAMES, metavar="A,B", help=f"of {','.join(race.NAMES)}"

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from controlplane.binaries import pinned_version
 
+_WIDTH = 120
 _COLUMNS = (
     ("rate", "keys/s", "{:.0f}"),
     ("latency_p50", "p50 s", "{:.2f}"),
@@ -78,11 +79,5 @@ def _figures(figures: dict[str, Any]) -> Table:
 
 def _printed(title: str, *tables: Table) -> str:
     page = io.StringIO()
-    console = Console(file=page, width=120, highlight=False)
-    _print(console, title, *tables)
+    Console(file=page, width=_WIDTH, highlight=False).print(title, *tables, sep="\n")
     return page.getvalue().rstrip()
-
-
-def _print(console: Console, *parts: Table | str) -> None:
-    for part in parts:
-        console.print(part)

@@ -45,7 +45,7 @@ class Watch:
                 self.task.result()
             progress.count(len(self.at), count)
             if time.monotonic() > deadline:
-                raise NotReachedError(f"{len(self.at)} of {count} after {seconds:.0f} s")
+                raise NotReachedError(f"only {len(self.at)} of {count} ApiKeys within {seconds:.0f} s")
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), timeout=1)
