@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.writes import WRITING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_QUIET = 2.0
 
 
 class Requests:
@@ -20,28 +23,52 @@ class Requests:
         self._user = user
         self._offset = audit_log.stat().st_size
 
-    def count(self, *, about: str | None = None) -> Counter[str]:
-        """Return how many there were, as in "create secrets"; in the namespace `about` only, if named."""
+    async def until_quiet(self) -> None:
+        """Wait for two seconds without any: what was to be asked, Events too, is asked and answered."""
+        end, last = self._offset, -1
+        while last != end:
+            last = end
+            await asyncio.sleep(_QUIET)
+            end = self._end_of_last(since=last)
+
+    def count(self, *, namespace: str | None = None, names: str = "") -> Counter[str]:
+        """Return how many there were of each kind, as in "create secrets".
+
+        Those in one namespace only, if it is given, and about objects whose names begin with `names`.
+        """
+        wanted = (entry for entry in self._entries() if _about(entry, namespace, names))
+        return Counter(_kind(entry) for entry in wanted)
+
+    def _end_of_last(self, *, since: int) -> int:
+        """Return where in the log the last request ends; `since`, if there is none after that."""
+        with self._log.open("rb") as file:
+            file.seek(since)
+            lines = file.read()
+        found = lines.rfind(self._user.encode())
+        end = lines.find(b"\n", found)
+        return since if -1 in {found, end} else since + end + 1
+
+    def _entries(self) -> list[dict[str, Any]]:
         with self._log.open("rb") as file:
             file.seek(self._offset)
             # A log that is being written may end within a line.
             lines = file.read().rpartition(b"\n")[0].splitlines()
-        needle = self._user.encode()
-        entries = (json.loads(line) for line in lines if needle in line)
-        return Counter(
-            _name(entry)
-            for entry in entries
-            if entry["user"]["username"] == self._user
-            and about in {None, entry.get("objectRef", {}).get("namespace")}
-        )
-
-
-def _name(entry: dict[str, dict[str, str]]) -> str:
-    reference = entry.get("objectRef", {})
-    resource = "/".join(reference[part] for part in ("resource", "subresource") if part in reference)
-    return f"{entry['verb']} {resource}"
+        entries = [json.loads(line) for line in lines if self._user.encode() in line]
+        return [entry for entry in entries if entry["user"]["username"] == self._user]
 
 
 def writes(counted: Counter[str]) -> Counter[str]:
     """Return the writes among requests."""
     return Counter({what: count for what, count in counted.items() if what.split()[0] in WRITING})
+
+
+def _about(entry: dict[str, Any], namespace: str | None, names: str) -> bool:
+    reference = entry.get("objectRef", {})
+    within = namespace in {None, reference.get("namespace")}
+    return within and str(reference.get("name", "")).startswith(names)
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    reference = entry.get("objectRef", {})
+    resource = "/".join(reference[part] for part in ("resource", "subresource") if part in reference)
+    return f"{entry['verb']} {resource}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_LOOK = 0.5
-_IDLE = 0.03
 
 
 @dataclass(frozen=True)
@@ -32,18 +29,6 @@ def usage(pid: int) -> Usage:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     rss, peak = (int(status[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM"))
     return Usage(cpu=(int(fields[11]) + int(fields[12])) / _TICKS, rss=rss, peak=peak)
-
-
-async def until_idle(pid: int, *, seconds: float = 60) -> Usage:
-    """Wait until a process is done with what it still had to do, Events say, and return what it has used."""
-    now = usage(pid)
-    for _ in range(math.ceil(seconds / _LOOK)):
-        before = now
-        await asyncio.sleep(_LOOK)
-        now = usage(pid)
-        if now.cpu - before.cpu <= _IDLE:
-            break
-    return now
 
 
 def percentiles(times: Collection[float], *shares: int) -> list[float]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import audit, load
 from benchmarks.contenders import Ceiling, Keywright, Textbook
-from benchmarks.measure import percentiles, until_idle, usage
+from benchmarks.measure import percentiles, usage
 from benchmarks.session import connect
 from benchmarks.stage import user
 from benchmarks.watch import ready, watching
@@ -39,7 +39,7 @@ _CONTENDERS: dict[str, Callable[[Stage, str], Contender]] = {
     "keywright-admission": Keywright,
 }
 NAMES = tuple(_CONTENDERS)
-_WARM = "warm-up"
+_WARM, _TIMED = "warm-up", "key-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +81,13 @@ def race(stage: Stage, names: Sequence[str], *, keys: int, runs: int, progress: 
 
 async def _run(stage: Stage, name: str, namespace: str, keys: int, progress: Progress) -> Run:
     stage.open_namespace(namespace, admission=name == "keywright-admission")
-    names = [f"key-{number}" for number in range(keys)]
+    names = [f"{_TIMED}{number}" for number in range(keys)]
     async with connect(stage.kubeconfig) as session:
         with contextlib.closing(_CONTENDERS[name](stage, namespace)) as contender:
             async with watching(session, namespace, ready) as watch:
                 await load.create(session, namespace, [_WARM], contender.told)
                 await watch.until(1, seconds=120, alive=contender.require_alive, progress=progress)
-                watch.await_instead(lambda obj: obj["metadata"]["name"] != _WARM and ready(obj))
+                watch.await_instead(lambda obj: obj["metadata"]["name"].startswith(_TIMED) and ready(obj))
                 run = await _timed(stage, session, contender, watch, namespace, names, progress)
         await load.release(session, namespace, [_WARM, *names])
     stage.delete_namespace(namespace)
@@ -104,16 +104,17 @@ async def _timed(
     progress: Progress,
 ) -> Run:
     pid, count = contender.process.pid, len(names)
-    before = await until_idle(pid)
-    server = usage(stage.apiserver)
     requests = audit.Requests(stage.audit_log, user(contender.account))
+    await requests.until_quiet()
+    before, server = usage(pid), usage(stage.apiserver)
     begun = time.monotonic()
     created = await load.create(session, namespace, names, contender.told)
     await watch.until(count, seconds=120 + count, alive=contender.require_alive, progress=progress)
     seconds = max(watch.at.values()) - begun
-    after = await until_idle(pid)
+    await requests.until_quiet()
+    after = usage(pid)
     p50, p95, p99 = percentiles([watch.at[name] - created[name] for name in names], 50, 95, 99)
-    counted = requests.count(about=namespace)
+    counted = requests.count(namespace=namespace, names=_TIMED)
     return Run(
         ready=len(watch.at),
         seconds=seconds,

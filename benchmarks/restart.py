@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import audit, load
 from benchmarks.contenders import Keywright
-from benchmarks.measure import until_idle, usage
+from benchmarks.measure import usage
 from benchmarks.session import connect
 from benchmarks.stage import user
 from benchmarks.watch import ready, watching
@@ -63,10 +63,12 @@ def restart(stage: Stage, *, keys: int, progress: Progress) -> dict[str, Any]:
 
 async def _mint(stage: Stage, keys: int, progress: Progress) -> Usage:
     stage.open_namespace(_NAMESPACE)
+    requests = audit.Requests(stage.audit_log, user(Keywright.account))
     names = [f"key-{number}" for number in range(keys)]
     async with connect(stage.kubeconfig) as session:
         with contextlib.closing(Keywright(stage)) as contender:
             async with watching(session, _NAMESPACE, ready) as watch:
                 await load.create(session, _NAMESPACE, names, contender.told)
                 await watch.until(keys, seconds=120 + keys, alive=contender.require_alive, progress=progress)
-            return await until_idle(contender.process.pid)
+            await requests.until_quiet()
+            return usage(contender.process.pid)

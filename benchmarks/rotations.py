@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import audit, load
 from benchmarks.contenders import Keywright
-from benchmarks.measure import percentiles, until_idle
+from benchmarks.measure import percentiles, usage
 from benchmarks.session import connect
 from benchmarks.stage import user
 from benchmarks.watch import ready, watching
@@ -53,11 +53,12 @@ async def _rotations(stage: Stage, keys: int, progress: Progress) -> dict[str, A
                 stage.api.patch("Project", "payments", _NAMESPACE, _schedule(due))
                 await watch.until(keys, seconds=_until(due), alive=alive, progress=progress)
                 watch.await_instead(lambda obj: obj["status"].get("revision") == 2 and ready(obj))
-                before = await until_idle(contender.process.pid, seconds=max(0.0, _until(due)))
                 requests = audit.Requests(stage.audit_log, user(contender.account))
+                before = usage(contender.process.pid)
                 await watch.until(keys, seconds=_until(due) + 600, alive=alive, progress=progress)
                 at_due = time.monotonic() + _until(due)
-                after = await until_idle(contender.process.pid)
+                await requests.until_quiet()
+                after = usage(contender.process.pid)
     late = [at - at_due for at in watch.at.values()]
     p50, p99, last = percentiles(late, 50, 99, 100)
     return {
@@ -69,7 +70,7 @@ async def _rotations(stage: Stage, keys: int, progress: Progress) -> dict[str, A
         "within_the_minute": last < _MINUTE,
         "cpu_ms_per_key": (after.cpu - before.cpu) / keys * 1000,
         "peak_rss_mb": after.peak,
-        "writes_per_key": audit.writes(requests.count(about=_NAMESPACE)).total() / keys,
+        "writes_per_key": audit.writes(requests.count(namespace=_NAMESPACE)).total() / keys,
     }
 
 
