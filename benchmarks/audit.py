@@ -12,8 +12,6 @@ from harness.writes import WRITING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_QUIET = 2.0
-
 
 class Requests:
     """Requests of one user from now on."""
@@ -23,21 +21,21 @@ class Requests:
         self._user = user
         self._offset = audit_log.stat().st_size
 
-    async def until_quiet(self) -> None:
-        """Wait for two seconds without any: what was to be asked, Events too, is asked and answered."""
+    async def until_quiet(self, *, seconds: float = 2) -> None:
+        """Wait for so long a time without any: what was to be asked, Events too, is asked and answered."""
         end, last = self._offset, -1
         while last != end:
             last = end
-            await asyncio.sleep(_QUIET)
+            await asyncio.sleep(seconds)
             end = self._end_of_last(since=last)
 
-    def count(self, *, namespace: str | None = None, names: str = "") -> Counter[str]:
-        """Return how many there were of each kind, as in "create secrets".
-
-        Those in one namespace only, if it is given, and about objects whose names begin with `names`.
-        """
-        wanted = (entry for entry in self._entries() if _about(entry, namespace, names))
-        return Counter(_kind(entry) for entry in wanted)
+    def count(self, *, namespace: str | None = None) -> Counter[str]:
+        """Return how many of each kind, as in "create secrets", there were: of one namespace, if it is given."""
+        return Counter(
+            _kind(entry)
+            for entry in self._entries()
+            if namespace in {None, entry.get("objectRef", {}).get("namespace")}
+        )
 
     def _end_of_last(self, *, since: int) -> int:
         """Return where in the log the last request ends; `since`, if there is none after that."""
@@ -62,13 +60,7 @@ def writes(counted: Counter[str]) -> Counter[str]:
     return Counter({what: count for what, count in counted.items() if what.split()[0] in WRITING})
 
 
-def _about(entry: dict[str, Any], namespace: str | None, names: str) -> bool:
-    reference = entry.get("objectRef", {})
-    within = namespace in {None, reference.get("namespace")}
-    return within and str(reference.get("name", "")).startswith(names)
-
-
 def _kind(entry: dict[str, Any]) -> str:
     reference = entry.get("objectRef", {})
     resource = "/".join(reference[part] for part in ("resource", "subresource") if part in reference)
-    return f"{entry['verb']} {resource}"
+    return f"{entry['verb']} {resource or entry['requestURI']}"

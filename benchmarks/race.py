@@ -39,7 +39,7 @@ _CONTENDERS: dict[str, Callable[[Stage, str], Contender]] = {
     "keywright-admission": Keywright,
 }
 NAMES = tuple(_CONTENDERS)
-_WARM, _TIMED = "warm-up", "key-"
+_WARM = "warm-up"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +81,13 @@ def race(stage: Stage, names: Sequence[str], *, keys: int, runs: int, progress: 
 
 async def _run(stage: Stage, name: str, namespace: str, keys: int, progress: Progress) -> Run:
     stage.open_namespace(namespace, admission=name == "keywright-admission")
-    names = [f"{_TIMED}{number}" for number in range(keys)]
+    names = [f"key-{number}" for number in range(keys)]
     async with connect(stage.kubeconfig) as session:
         with contextlib.closing(_CONTENDERS[name](stage, namespace)) as contender:
             async with watching(session, namespace, ready) as watch:
                 await load.create(session, namespace, [_WARM], contender.told)
                 await watch.until(1, seconds=120, alive=contender.require_alive, progress=progress)
-                watch.await_instead(lambda obj: obj["metadata"]["name"].startswith(_TIMED) and ready(obj))
+                watch.await_instead(lambda obj: obj["metadata"]["name"] != _WARM and ready(obj))
                 run = await _timed(stage, session, contender, watch, namespace, names, progress)
         await load.release(session, namespace, [_WARM, *names])
     stage.delete_namespace(namespace)
@@ -104,8 +104,9 @@ async def _timed(
     progress: Progress,
 ) -> Run:
     pid, count = contender.process.pid, len(names)
-    requests = audit.Requests(stage.audit_log, user(contender.account))
-    await requests.until_quiet()
+    requester = user(contender.account)
+    await audit.Requests(stage.audit_log, requester).until_quiet()
+    requests = audit.Requests(stage.audit_log, requester)
     before, server = usage(pid), usage(stage.apiserver)
     begun = time.monotonic()
     created = await load.create(session, namespace, names, contender.told)
@@ -114,7 +115,7 @@ async def _timed(
     await requests.until_quiet()
     after = usage(pid)
     p50, p95, p99 = percentiles([watch.at[name] - created[name] for name in names], 50, 95, 99)
-    counted = requests.count(namespace=namespace, names=_TIMED)
+    counted = requests.count(namespace=namespace)
     return Run(
         ready=len(watch.at),
         seconds=seconds,

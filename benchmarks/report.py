@@ -72,9 +72,18 @@ def _figures(figures: dict[str, Any]) -> Table:
     table = Table("", "measured", "goal")
     for name, value in figures.items():
         if name not in {"benchmark", "machine", "keys"}:
-            shown = f"{value:.2f}" if isinstance(value, float) else str(value)
-            table.add_row(name, shown, _GOALS.get(name, ""))
+            table.add_row(name, _shown(value), _GOALS.get(name, ""))
     return table
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case float():
+            return f"{value:.2f}"
+        case dict():
+            return "\n".join(f"{number} {what}" for what, number in value.items())
+        case _:
+            return str(value)
 
 
 def _printed(title: str, *tables: Table) -> str:

@@ -46,9 +46,10 @@ def runs(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def writes(run: dict[str, Any]) -> dict[str, float]:
-    """Return the writes for each ApiKey."""
-    counted = run["requests_per_key"].items()
-    return {what: count for what, count in counted if what.split()[0] in WRITING}
+    """Return the writes for each ApiKey: how often a Project counts its keys is a matter of time."""
+    counted = {what: count for what, count in run["requests_per_key"].items() if what.split()[0] in WRITING}
+    counted.pop("update projects/status", None)
+    return counted
 
 
 def test_with_every_contender_all_become_ready(found: dict[str, Any]) -> None:
@@ -71,7 +72,7 @@ def test_the_figures_are_there_and_make_sense(found: dict[str, Any]) -> None:
 def test_the_ceiling_sends_the_writes_that_keywright_sends(found: dict[str, Any]) -> None:
     run = runs(found)
     assert writes(run["ceiling"]) == writes(run["keywright"])
-    assert run["ceiling"]["writes_per_key"] == sum(writes(run["ceiling"]).values()) == 5
+    assert run["ceiling"]["writes_per_key"] == 5
 
 
 def test_admission_saves_the_write_of_the_finalizer(found: dict[str, Any]) -> None:
