@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 CLUSTER ?= default
 PYTEST_ARGS ?=
 METRICS := examples/monitoring/prometheusrule.yaml docs/metrics.md
+BENCH_ARGS ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo demo-end test lint format generate captures cluster-up cluster-down kind lock clean
+.PHONY: help setup demo demo-end bench test lint format generate captures cluster-up cluster-down kind lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -55,6 +56,9 @@ demo: setup ## the whole story of a key on a real API server; KEEP=1 leaves it r
 
 demo-end: setup ## end what make demo KEEP=1 left running
 	@PYTHONPATH=tests $(BIN)/python -m demo --end
+
+bench: setup ## how fast keys become Ready, see docs/benchmarks.md (BENCH_ARGS='--keys 200 --runs 1')
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.mint $(BENCH_ARGS)
 
 cluster-up: ## start a local control plane; the last line is its kubeconfig (CLUSTER=name)
 	@PYTHONPATH=tests $(PYTHON) -m controlplane up --name $(CLUSTER)
