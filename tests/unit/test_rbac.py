@@ -77,7 +77,7 @@ def test_what_is_switched_off_needs_no_rights(namespaces: list[str]) -> None:
     } == {True}
 
 
-def test_records_are_written_in_the_system_namespace_only() -> None:
+def test_records_and_the_lease_are_written_in_the_system_namespace_only() -> None:
     objects = rbac(values={"systemNamespace": "elsewhere"})
     role = one("Role", "keywright-system", objects, "elsewhere")
     assert rules_of(role) == {

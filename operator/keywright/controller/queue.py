@@ -4,7 +4,8 @@ A name is worked on by one worker at a time; added meanwhile, it is looked at on
 are not queued, names are: whoever works on one reads the newest state.
 
 A name that failed waits out its backoff whatever happens to the object, except that `urgent`
-(revocation, deletion) goes at once and `forget` (a new spec) ends it.
+(revocation, deletion) goes at once and `forget` (a new spec) ends it; but neither before the time for which
+the API server asked to be left alone.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class _Entry:
     urgent: bool = False
     again: bool = False
     failures: int = 0
+    asked: float = 0.0  # until when the API server wants to be left alone
 
 
 class Queue:
@@ -60,8 +62,10 @@ class Queue:
     def add(self, key: str, *, urgent: bool = False) -> None:
         """Have a name looked at as soon as a worker is free; adding it twice is adding it once."""
         entry = self._entries.get(key)
-        if entry is None or urgent or not self._backing_off(key, entry):
+        if entry is None or not self._backing_off(key, entry):
             self._make_ready(key, urgent=urgent)
+        elif urgent:
+            self._hasten(key, entry, urgent=True)
 
     def forget(self, key: str) -> None:
         """Forget that a name failed; if it waits for that, it is due now."""
@@ -71,7 +75,7 @@ class Queue:
         waiting = self._backing_off(key, entry)
         entry.failures = 0
         if waiting:
-            self._make_ready(key, urgent=False)
+            self._hasten(key, entry, urgent=False)
 
     def depth(self) -> int:
         """Return how many names are due and wait for a worker."""
@@ -133,6 +137,7 @@ class Queue:
             entry.failures = 0
         except Exception as error:  # noqa: BLE001  one poisoned object must not stop the others
             entry.failures += 1
+            entry.asked = _now() + backoff.asked_for(error)
             wait = backoff.delay(error, entry.failures)
             self._report(key, kind, error, entry.failures, wait)
         finally:
@@ -141,13 +146,24 @@ class Queue:
         if wait is not None:
             self._agenda.put(key, _now() + wait)
         again, entry.again = entry.again, False
-        if again and (entry.urgent or not entry.failures):
+        if again and not entry.failures:
             self._make_ready(key, urgent=entry.urgent)
+        elif again and entry.urgent:
+            self._hasten(key, entry, urgent=True)
         elif not entry.failures:
             del self._entries[key]
 
     def _due(self, key: str) -> None:
-        self._make_ready(key, urgent=False)
+        entry = self._entries.get(key)
+        self._make_ready(key, urgent=entry is not None and entry.urgent)
+
+    def _hasten(self, key: str, entry: _Entry, *, urgent: bool) -> None:
+        """End a backoff, as soon as the API server may be asked again."""
+        if entry.asked <= _now():
+            self._make_ready(key, urgent=urgent)
+        else:
+            entry.urgent = entry.urgent or urgent
+            self._agenda.put(key, entry.asked)
 
     def _make_ready(self, key: str, *, urgent: bool) -> None:
         entry = self._entries.setdefault(key, _Entry())
@@ -163,7 +179,8 @@ class Queue:
 
     def _backing_off(self, key: str, entry: _Entry) -> bool:
         idle = entry.started is None and entry.ready is None
-        return idle and entry.failures > 0 and key in self._agenda
+        failed = entry.failures > 0 or entry.asked > _now()
+        return idle and failed and key in self._agenda
 
     def _wake_one(self) -> None:
         while self._idle:

@@ -46,6 +46,7 @@ class Process:
     cache: Cache = field(default_factory=Cache)
     told: Told = field(default_factory=Told)
     tally: Counted = field(default_factory=Counted)
+    woken: list[tuple[str, bool]] = field(default_factory=list)
     rollout_restart: bool = True
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class Process:
             self.told,  # type: ignore[arg-type]
             options=Options(realm=Realm(system_namespace="system"), rollout_restart=self.rollout_restart),
             watching=lambda _kind: False,
-            wake=lambda *_key, **_how: None,
+            wake=lambda key, *, urgent=False: self.woken.append((key, urgent)),
             clock=self.clock,
             tally=self.tally,
         )
@@ -423,6 +424,61 @@ async def test_one_that_a_watch_calls_gone_and_that_is_there_is_not_recorded(
     await process.act()
 
     assert [] == [path for path in api.objects if path.startswith(paths.revocations("system"))]
+
+
+async def test_taking_over_it_looks_at_all_it_knows_and_first_at_what_goes(
+    process: Process, api: TinyApi
+) -> None:
+    process.cache.put("apikey", {**new_api_key(), "metadata": _going("leaving")})
+    process.cache.put("revocation", {"metadata": {**_going("leaked"), "deletionTimestamp": None}})
+    process.woken.clear()
+    process.reconciler.wake_all()
+    assert {
+        ("project:shop/payments", False),
+        (NAME, False),
+        ("apikey:shop/leaving", True),
+        ("revocation:shop/leaked", True),
+    } == set(process.woken)
+
+
+def _going(name: str) -> Object:
+    gone = {"deletionTimestamp": "2026-11-23T12:00:00Z"}
+    return {"namespace": "shop", "name": name, "uid": f"u-{name}", "resourceVersion": "5", **gone}
+
+
+async def test_what_vanished_when_the_leader_did_is_settled_by_the_next_one(
+    process: Process, api: TinyApi, clock: Clock
+) -> None:
+    standby = Process(api, clock)
+    standby.hear()
+    await process.act()
+    standby.hear()
+    (generation,) = api.objects[API_KEY]["status"]["keys"]
+    del api.objects[API_KEY]
+    standby.hear()  # and the leader is gone
+    standby.reconciler.stand_by()
+    clock.now += timedelta(seconds=20)
+    standby.woken.clear()
+    standby.reconciler.wake_all()
+    assert (NAME, True) in standby.woken
+    await standby.act()
+    assert paths.revocation("system", f"k-{generation['id']}") in api.objects
+
+
+async def test_a_standby_keeps_nothing_of_what_the_leader_has_seen_to(
+    process: Process, api: TinyApi, clock: Clock
+) -> None:
+    standby = Process(api, clock)
+    standby.hear()
+    await process.act()
+    standby.hear()
+    del api.objects[API_KEY]
+    standby.hear()
+    clock.now += timedelta(seconds=61)
+    standby.reconciler.stand_by()
+    standby.woken.clear()
+    standby.reconciler.wake_all()
+    assert NAME not in {key for key, _ in standby.woken}
 
 
 async def test_each_malformed_token_is_told_once_while_it_stands(process: Process, api: TinyApi) -> None:

@@ -144,3 +144,22 @@ def test_an_object_with_nothing_in_it_is_summed_up_all_the_same() -> None:
     status = {"keys": None, "expiresAt": "soon"}
     summary = summarise({"metadata": {"namespace": "a", "name": "b"}, "status": status})
     assert (summary.project, summary.ready, summary.revision, summary.expires) == ("a/", False, 0, None)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"spec": "text", "status": "text"},
+        {"spec": [1], "status": [1]},
+        {"spec": {"projectRef": "payments"}, "status": {"keys": "all", "conditions": 7}},
+        {"spec": {"projectRef": [1]}, "status": {"keys": [7, None, {"id": 5}], "conditions": ["Ready"]}},
+        {"status": {"revision": "three", "keys": {"id": "a"}}},
+    ],
+)
+def test_an_object_of_an_impossible_form_is_summed_up_as_one_that_says_nothing(odd: dict[str, Any]) -> None:
+    metadata = {"namespace": "shop", "name": "checkout", "uid": "u1", "resourceVersion": "5"}
+    cache = Cache()
+    assert cache.put("apikey", {"metadata": metadata, **odd})
+    summary = cache.summary("shop/checkout")
+    assert summary is not None
+    assert (summary.project, summary.ready, summary.revision, summary.key_ids) == ("shop/", False, 0, ())

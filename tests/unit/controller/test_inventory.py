@@ -107,6 +107,21 @@ async def test_it_lists_again_after_errors(monkeypatch: pytest.MonkeyPatch) -> N
     assert await opens(make(client, Cache()))
 
 
+async def test_it_lists_no_sooner_again_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, cache, slept = Listing(obj("x", 5)), Cache(), []
+    client.failures.append(ApiError(verb="list", resource="apikeys", status=429, retry_after=7.0))
+    cache.put("apikey", obj("x", 5))
+    sleep = asyncio.sleep
+
+    async def hurried(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", hurried)
+    assert await opens(make(client, cache), 1)
+    assert slept[0] == 7.0
+
+
 async def test_a_realm_of_namespaces_is_listed_namespace_by_namespace() -> None:
     client = Listing()
     realm = Realm(namespaces=("a", "b"), system_namespace="s")

@@ -160,6 +160,31 @@ async def test_a_new_spec_and_what_is_urgent_end_a_backoff(queue: Queue, how: st
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize("how", ["forget", "urgent", "again"])
+async def test_nothing_ends_the_wait_that_the_api_server_asked_for(queue: Queue, how: str) -> None:
+    busy = ApiError(verb="update", resource="secrets", status=429, retry_after=0.1)
+    began, passes = asyncio.get_running_loop().time, []
+
+    async def worker(key: str) -> None:
+        passes.append((key, began()))
+        if len(passes) == 1:
+            if how == "again":
+                queue.add(key, urgent=True)
+            raise busy
+
+    async with working(queue, worker):
+        queue.add("apikey:a/b")
+        await asyncio.sleep(0.02)
+        for _ in range(3):
+            queue.forget("apikey:a/b") if how == "forget" else queue.add("apikey:a/b", urgent=how == "urgent")
+            queue.add("apikey:a/b")
+        queue.add("apikey:a/c")
+        await asyncio.sleep(0.3)
+    assert [key for key, _ in passes] == ["apikey:a/b", "apikey:a/c", "apikey:a/b"]
+    assert passes[2][1] - passes[0][1] >= 0.1
+    assert queue._entries == {}
+
+
 async def test_workers_wait_at_the_gate(queue: Queue) -> None:
     gate, seen = asyncio.Event(), Seen()
     task = asyncio.create_task(queue.run(seen, 2, gate=gate))

@@ -13,6 +13,7 @@ import pytest
 from keywright.kube import client as client_module
 from keywright.kube import paths
 from keywright.kube.client import ApiError, Client, ConfigurationError, TransportError
+from keywright.kube.errors import NotLeadingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,6 +160,49 @@ async def test_each_request_is_counted(client: Client, server: Any, counted: lis
         ("update", "apikeys/status", "409"),
         ("list", "secrets", "transport"),
     ]
+
+
+async def test_a_fence_stops_writes_before_they_are_sent_and_nothing_else(
+    client: Client, server: Any, counted: list[Any]
+) -> None:
+    def closed() -> None:
+        raise NotLeadingError("no")
+
+    client.fence = closed
+    path = paths.secret("shop", "checkout")
+    for write in (
+        client.create(paths.secrets("shop"), {}),
+        client.replace(path, {}),
+        client.merge_patch(path, {}),
+        client.delete(path),
+    ):
+        with pytest.raises(NotLeadingError):
+            await write
+    assert server.asked == []
+    assert {code for _, _, code in counted} == {"not_leading"}
+    server.answer(body={})
+    await client.get(path)
+    server.answer(body={})
+    await client.unfenced().replace(paths.lease("system", "it"), {})
+    assert ["GET", "PUT"] == [asked.method for asked in server.asked]
+
+
+async def test_a_fence_that_closes_during_a_401_stops_the_second_try(
+    client: Client, server: Any, kubeconfig: Path
+) -> None:
+    checks: list[int] = []
+
+    def closes() -> None:
+        checks.append(1)
+        if len(checks) > 1:
+            raise NotLeadingError("no")
+
+    client.fence = closes
+    server.answer(401, {})
+    (kubeconfig.parent / "token").write_text("second-token")
+    with pytest.raises(NotLeadingError):
+        await client.replace(paths.secret("shop", "checkout"), {})
+    assert len(server.asked) == 1
 
 
 async def test_the_difference_of_the_clocks_is_known_after_an_answer(client: Client, server: Any) -> None:

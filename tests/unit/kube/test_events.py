@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from keywright.api.reasons import EventReason
 from keywright.kube import events
+from keywright.kube.errors import NotLeadingError
 from keywright.kube.events import ObjectReference, Recorder
 
 if TYPE_CHECKING:
@@ -108,6 +109,22 @@ async def test_a_refused_event_does_not_stop_the_next(recorder: Recorder, server
         emit(recorder, note=f"note {number}")
     await recorder.drain(1)
     assert len(server.asked) == 3
+
+
+async def test_an_event_that_may_not_be_written_does_not_stop_the_next(
+    recorder: Recorder, client: Client, server: Any
+) -> None:
+    def closed() -> None:
+        raise NotLeadingError("no")
+
+    client.fence = closed
+    emit(recorder, note="one")
+    await recorder.drain(1)
+    client.fence = lambda: None
+    server.answer(201)
+    emit(recorder, note="two")
+    await recorder.drain(1)
+    assert ["two"] == [asked.body["note"] for asked in server.asked]
 
 
 async def test_more_than_can_wait_is_dropped(client: Client) -> None:
