@@ -377,6 +377,7 @@ def test_nothing_is_restarted_into_a_key_that_has_ended() -> None:
 
     Operator(store, number=1).run()
     assert [] == store.restarts
+    assert [WEB] == store.status["restarting"], "it is still owed"
 
     store.edit({"suspend": False})
     operator.run()
