@@ -187,7 +187,8 @@ def test_while_nothing_is_restarting_no_workload_is_read() -> None:
 
 def test_it_is_looked_after_ever_more_seldom_and_given_up_after_an_hour() -> None:
     store, operator, _ = rotated()
-    begun, waits = store.now, []
+    begun = store.now
+    waits: list[float] = []
     while rotating(store) == "RestartingWorkloads" and len(waits) < 200:
         assert operator.plan.due is not None
         waits.append((operator.plan.due - store.now).total_seconds())
@@ -272,6 +273,19 @@ def test_what_was_told_names_workload_key_and_revision_and_no_value() -> None:
 
 
 # Crashes, and two at once.
+
+
+def test_after_an_outage_of_hours_it_is_restarted_all_the_same() -> None:
+    store, operator = minted()
+    web = store.add_workload()
+    store.annotate("keywright.dev/rotate", "a")
+    operator.run_until(activates)
+    store.now += seconds(3 * 3600)
+
+    Operator(store, number=1).run()
+
+    assert [(web, current(store))] == store.restarts
+    assert "restarting" not in store.status
 
 
 @pytest.mark.parametrize("done", [activates, restarts], ids=["activated", "restarted"])
