@@ -170,5 +170,5 @@ _EVENTS = {
     EventReason.NO_OVERLAP: "The old key ended at the moment of rotation.",
     EventReason.INVALID_TOKEN: "A rotate or regenerate token does not have the form of one.",
     EventReason.WORKLOAD_RESTARTED: "A workload was restarted to pick up the new key.",
-    EventReason.WORKLOAD_NOT_RESTARTED: "A workload was not restarted, or has not rolled out within an hour.",
+    EventReason.WORKLOAD_NOT_RESTARTED: "A workload was not restarted, or has not rolled out after an hour.",
 }

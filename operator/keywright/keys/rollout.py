@@ -73,14 +73,13 @@ def message(facts: Facts, workloads: tuple[Workload, ...]) -> str:
 
 def ends(facts: Facts) -> tuple[Happening, ...]:
     """Return what is to be told of workloads that are given up."""
-    current, left = facts.current, remaining(facts)
+    current, reason = facts.current, EventReason.WORKLOAD_NOT_RESTARTED
     if current is None:
         return ()
-    gone = (workload for workload in facts.status.restarting if workload not in left)
     return tuple(
-        _told(current, EventReason.WORKLOAD_NOT_RESTARTED, why, str(workload))
-        for workload in gone
-        if (why := _why_given_up(facts, workload))
+        _told(current, reason, _why_given_up(facts, workload), str(workload))
+        for workload in _owed(facts)
+        if _over(facts, workload) and not _rolled_out(facts, workload)
     )
 
 
@@ -107,23 +106,29 @@ def moments(facts: Facts) -> Iterator[datetime]:
 
 
 def _owed(facts: Facts) -> tuple[Workload, ...]:
-    """Return what status says is being restarted, as far as it is still listed and worth waiting for."""
+    """Return what status says is being restarted, as far as it is still listed."""
     listed = facts.api_key.spec.rollout_restart or ()
-    if not facts.seen.rollout_restart or _too_late(facts):
+    if not facts.seen.rollout_restart:
         return ()
     return tuple(workload for workload in facts.status.restarting if workload in listed)
+
+
+def _over(facts: Facts, workload: Workload) -> bool:
+    """Whether nothing is left to do or to wait for: never before it was looked at, however late that is."""
+    found = facts.seen.workloads.get(workload)
+    if found is None:
+        return False
+    return isinstance(found, Missing) or _rolled_out(facts, workload) or _too_late(facts)
+
+
+def _rolled_out(facts: Facts, workload: Workload) -> bool:
+    found = facts.seen.workloads.get(workload)
+    return isinstance(found, WorkloadView) and found.rolled_out and _restarted(facts, workload, found)
 
 
 def _too_late(facts: Facts) -> bool:
     since = facts.status.last_rotation_time
     return since is None or since + LIMIT <= facts.now
-
-
-def _over(facts: Facts, workload: Workload) -> bool:
-    found = facts.seen.workloads.get(workload)
-    if isinstance(found, WorkloadView):
-        return found.rolled_out and _restarted(facts, workload, found)
-    return isinstance(found, Missing)
 
 
 def _restarted(facts: Facts, workload: Workload, view: WorkloadView) -> bool:
@@ -154,11 +159,12 @@ def _described(facts: Facts, workload: Workload) -> str:
 
 
 def _why_given_up(facts: Facts, workload: Workload) -> str:
-    if isinstance(facts.seen.workloads.get(workload), Missing):
-        return f"The {workload} is not restarted: it does not exist; once it does, it starts with the new key"
-    if facts.seen.rollout_restart and _too_late(facts):
-        return f"The {workload} has not rolled out within an hour: see kubectl rollout status"
-    return ""
+    match facts.seen.workloads[workload]:
+        case Missing():
+            return f"The {workload} is not restarted: it does not exist, and will start with the new key"
+        case Refused(why=why):
+            return f"The {workload} is not restarted: {why}"
+    return f"The {workload} has not rolled out an hour after the key was replaced: see kubectl rollout status"
 
 
 def _told(generation: Generation, reason: EventReason, note: str, subject: str = "") -> Happening:

@@ -519,15 +519,19 @@ def generation_of(api: TinyApi, name: str) -> int:
 async def test_sixteen_workloads_are_restarted_in_one_pass(process: Process, api: TinyApi) -> None:
     await process.act()
     names = [f"web-{number}" for number in range(16)]
+    for token in ("a", "b", "c"):
+        rotate(api, process, token)
+        await process.act()
     deploy(api, *names)
-    rotate(api, process)
+    edit(api, metadata={"annotations": {"keywright.dev/regenerate": "now"}})
+    process.hear()
 
     await process.act()
 
     assert {2} == {generation_of(api, name) for name in names}
     notes = [note for reason, note in process.told.events if reason == "WorkloadRestarted"]
     key_id = api.objects[API_KEY]["status"]["currentKeyID"]
-    assert [f"Restarted the Deployment {name} for the key {key_id} (revision 2)" for name in names] == notes
+    assert [f"Restarted the Deployment {name} for the key {key_id} (revision 5)" for name in names] == notes
 
 
 async def test_the_api_key_is_read_after_the_workloads(process: Process, api: TinyApi) -> None:

@@ -275,6 +275,19 @@ def test_what_was_told_names_workload_key_and_revision_and_no_value() -> None:
 # Crashes, and two at once.
 
 
+def test_after_an_outage_of_hours_it_is_restarted_all_the_same() -> None:
+    store, operator = minted()
+    web = store.add_workload()
+    store.annotate("keywright.dev/rotate", "a")
+    operator.run_until(activates)
+    store.now += seconds(3 * 3600)
+
+    Operator(store, number=1).run()
+
+    assert [(web, current(store))] == store.restarts
+    assert "restarting" not in store.status
+
+
 @pytest.mark.parametrize("done", [activates, restarts], ids=["activated", "restarted"])
 def test_whoever_comes_after_a_crash_restarts_what_is_left(done: Any) -> None:
     store, operator = minted(WEB, DB)
@@ -378,6 +391,7 @@ def test_nothing_is_restarted_into_a_key_that_has_ended() -> None:
 
     Operator(store, number=1).run()
     assert [] == store.restarts
+    assert [WEB] == store.status["restarting"], "it is still owed"
 
     store.edit({"suspend": False})
     operator.run()
