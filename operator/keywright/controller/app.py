@@ -62,11 +62,10 @@ class App:
             client,
             self.cache,
             self._recorder,
-            system_namespace=options.realm.system_namespace,
+            realm=options.realm,
             wake=self.queue.add,
             clock=lambda: datetime.now(UTC),
             minted=metrics.count_mint,
-            namespaces=options.realm.namespaces,
         )
         metrics.read_at_scrape(depth=self.queue.depth, oldest=self.queue.oldest, skew=self._skew)
 

@@ -79,9 +79,8 @@ class ReconcilerFactory(Protocol):
         cache: Cache,
         recorder: Recorder,
         *,
-        system_namespace: str,
+        realm: Realm,
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
-        namespaces: tuple[str, ...] = (),
     ) -> Reconciler: ...

@@ -8,7 +8,6 @@ from keywright.api.reasons import ReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.cache import key_of, summarise
-from keywright.controller.ports import Realm
 from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from keywright.api.apikey import Cause
     from keywright.controller.cache import Cache
-    from keywright.controller.ports import Wake
+    from keywright.controller.ports import Realm, Wake
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -36,25 +35,24 @@ class Reconciler:
         cache: Cache,
         recorder: Recorder,
         *,
-        system_namespace: str,
+        realm: Realm,
         wake: Wake,
         clock: Callable[[], datetime],
         minted: Callable[[Cause], None],
-        namespaces: tuple[str, ...] = (),
     ) -> None:
         self._cache = cache
         self._wake = wake
         self._project_generations: dict[str, tuple[str, int]] = {}
         self._leaving: set[str] = set()
-        realm = Realm(namespaces=namespaces, system_namespace=system_namespace)
         self._revocations = Revocations(client, cache, realm=realm, wake=wake, clock=clock)
-        sight = Sight(client, cache, self._revocations, Sealing(client, system_namespace), realm)
+        sealing = Sealing(client, realm.system_namespace)
+        sight = Sight(client, cache, self._revocations, sealing, realm)
         acting = Acting(
             client,
             cache,
             sight,
             self._revocations,
-            system_namespace=system_namespace,
+            system_namespace=realm.system_namespace,
             clock=clock,
             minted=minted,
         )

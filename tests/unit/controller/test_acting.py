@@ -11,6 +11,7 @@ import pytest
 
 from keywright.api.apikey import Cause
 from keywright.controller.cache import Cache
+from keywright.controller.ports import Realm
 from keywright.controller.reconcile import Reconciler
 from keywright.controller.sight import UnreadableStatusError
 from keywright.keys.raw import digest_of
@@ -50,7 +51,7 @@ class Process:
             self.api,  # type: ignore[arg-type]
             self.cache,
             self.told,  # type: ignore[arg-type]
-            system_namespace="system",
+            realm=Realm(system_namespace="system"),
             wake=lambda *_key, **_how: None,
             clock=self.clock,
             minted=self.minted.append,
