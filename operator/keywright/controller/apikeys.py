@@ -139,7 +139,7 @@ class ApiKeys:
             reason=happening.reason,
             note=happening.note,
             action=_ACTIONS.get(happening.reason, "Reconcile"),
-            key=f"{happening.key_id}/{happening.revision}" if _once(happening) else happening.once or None,
+            key=f"{happening.key_id}/{happening.revision}" if _once(happening) else happening.subject or None,
         )
 
 

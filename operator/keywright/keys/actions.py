@@ -15,17 +15,16 @@ if TYPE_CHECKING:
 
 
 class Happening(NamedTuple):
-    """Something worth an Event and a log line.
+    """Something worth an Event and a log line; `key_id` is empty where no generation is concerned.
 
-    `key_id` is empty where no generation is concerned; `once` names what must be told only once, where the
-    note alone does not tell it from others.
+    `subject` tells apart what may happen several times to one generation, or to none.
     """
 
     reason: EventReason
     note: str
     key_id: str = ""
     revision: int = 0
-    once: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def happenings_now(facts: Facts) -> tuple[Happening, ...]:
         Happening(
             EventReason.INVALID_TOKEN,
             f"The annotation {name}: write 1 to 64 of A-Z a-z 0-9 . _ : + -",
-            once=f"{name}={digest}",
+            subject=f"{name}={digest}",
         )
         for name, digest in tokens.malformed(facts.api_key).items()
     ]
