@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keywright.controller.cache import Cache
+    from keywright.controller.ports import Realm
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -27,14 +28,14 @@ class StandIn:
         cache: Cache,
         recorder: Recorder,
         *,
-        system_namespace: str,
+        realm: Realm,
         wake: Callable[[str], None],
         **_others: object,
     ) -> None:
         del client, recorder
         self._cache = cache
         self._wake = wake
-        _tell(system_namespace=system_namespace)
+        _tell(system_namespace=realm.system_namespace)
 
     def observe(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
         """Tell of the event and wake its object."""
