@@ -420,6 +420,9 @@ class Operator:
             self._hear_of_secret(self.store.secret)
         self._end_pass()
         self.begun_at = self.store.now
+        new = self.view is not None and not (self.view.get("status") or {}).get("conditions")
+        if new and self.watching and self.secret_version is None:
+            self.secret = Absent()
 
     def _end_pass(self) -> None:
         self.secret, self.terminating, self.workloads, self.begun_at = Unread(), None, {}, None
@@ -570,6 +573,9 @@ class Operator:
             generation = self.view["metadata"]["generation"]
             self.refusal = Refusal("exceeded quota", self.store.now + RETRY, generation)
         else:
+            created = isinstance(action, WriteSecret) and "uid" not in action.manifest["metadata"]
+            if created and isinstance(action, WriteSecret) and action.reveals is not None and code == 409:
+                self.refused |= {action.reveals} if self.reveals_sent[action.reveals] == 1 else set()
             self._abandon()
 
     def _abandon(self) -> None:

@@ -181,6 +181,8 @@ class Acting:
             raise
         except ApiError as error:
             if error.status in {_CONFLICT, _NOT_FOUND}:
+                if action.reveals is not None and "uid" not in manifest["metadata"]:
+                    memory.refused.update({action.reveals} - memory.sent)  # another one is there
                 looked.secret = Unread()
                 return False
             if action.reveals is not None and _TERMINATING in error.causes:

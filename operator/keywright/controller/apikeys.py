@@ -111,7 +111,7 @@ class ApiKeys:
             version = int(obj["metadata"]["resourceVersion"])
             if version not in {known, memory.written}:
                 # Somebody else's write: what the Secret was before it tells nothing of what is published now.
-                looked.secret = Unread()
+                looked.secret = self._sight.presumed_secret(obj)
             known = version
             seen = await self._sight.see(obj, memory, looked)
             now = self._clock()

@@ -113,6 +113,14 @@ class Sight:
         )
         return replace(seen, foreign_digests=self._foreign_digests(seen))
 
+    def presumed_secret(self, obj: dict[str, Any]) -> Absent | Unread:
+        """Return what may be taken for granted of the Secret: a new ApiKey has none, if the watch knows none."""
+        metadata = obj["metadata"]
+        secret = ((obj.get("spec") or {}).get("secret") or {}).get("name") or metadata["name"]
+        known = self._cache.version(SECRET, f"{metadata['namespace']}/{secret}")
+        new = not (obj.get("status") or {}).get("conditions") and "deletionTimestamp" not in metadata
+        return Absent() if new and known is None and self._watching(SECRET) else Unread()
+
     async def namespace_terminating(self, name: str) -> bool:
         """Read whether a Namespace is going or gone. Where it may not be read, a refused write will tell."""
         try:

@@ -30,7 +30,10 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A live read found no Secret of that name."""
+    """There is no Secret of that name, by a live read or, for an ApiKey that is new, by the watch.
+
+    Where the watch was behind, or looked for another type, the create that follows is refused.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 
 from keywright.keys.actions import WriteStatus
-from world import Operator, Store, new_store, seconds
+from world import Operator, Store, foreign_secret, new_store, seconds
 
 
 def settled() -> tuple[Store, Operator]:
@@ -125,3 +125,28 @@ def test_a_secret_that_a_watch_calls_changed_is_read_at_once() -> None:
     store.secret = None
     operator.run()
     assert store.keys[0]["cause"] == "SecretLost"
+
+
+def test_a_new_api_key_takes_the_word_of_the_watch_that_it_has_no_secret() -> None:
+    store = new_store()
+    operator = Operator(store, watching=True)
+    actions = operator.run()
+    assert ["AddFinalizer", "WriteStatus", "WriteSecret", "WriteStatus"] == [
+        type(a).__name__ for a in actions
+    ]
+
+
+def test_where_a_foreign_secret_is_in_the_way_of_a_new_api_key_nothing_is_left_of_the_attempt() -> None:
+    store = new_store()
+    store.secret = foreign_secret()
+    store.secret["metadata"] |= {"uid": "theirs", "resourceVersion": "1"}
+    operator = Operator(store, watching=True)
+    operator.run()
+    assert store.ready() == "SecretConflict"
+    assert store.keys == []
+    before = len(store.changes)
+    for _ in range(5):
+        store.now = operator.plan.due or store.now
+        operator.run()
+    assert before == len(store.changes), "it is not tried again and again"
+    assert store.secret["metadata"]["uid"] == "theirs"
