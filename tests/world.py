@@ -394,6 +394,7 @@ class Operator:
     verified: Verified | None = None
     reveals_sent: dict[str, int] = field(default_factory=dict)
     secret_version: str | None = None
+    reads: int = 0
     restarted: dict[Workload, str] = field(default_factory=dict)
 
     view: Json | None = None
@@ -499,6 +500,7 @@ class Operator:
             self._end_pass()
             return None
         if isinstance(action, ReadSecret):
+            self.reads += 1
             live_secret = self.store.secret
             self.secret = SecretView.of(deepcopy(live_secret)) if live_secret else Absent()
             self._hear_of_secret(live_secret)

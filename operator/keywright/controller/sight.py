@@ -114,7 +114,7 @@ class Sight:
         return replace(seen, foreign_digests=self._foreign_digests(seen))
 
     def presumed_secret(self, obj: dict[str, Any]) -> Absent | Unread:
-        """Return what may be taken for granted of the Secret: a new ApiKey has none, if the watch knows none."""
+        """Return what to take for granted of the Secret: a new ApiKey has none if the watch knows none."""
         metadata = obj["metadata"]
         secret = ((obj.get("spec") or {}).get("secret") or {}).get("name") or metadata["name"]
         known = self._cache.version(SECRET, f"{metadata['namespace']}/{secret}")
