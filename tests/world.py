@@ -499,6 +499,12 @@ class Operator:
             self.told += [f"{h.reason}" for h in self.plan.happenings]
             self._end_pass()
             return None
+        if isinstance(action, (ReadSecret, ReadNamespace, ReadWorkloads)):
+            self._read(action)
+            return None
+        return self._send(action, fate)
+
+    def _read(self, action: ReadSecret | ReadNamespace | ReadWorkloads) -> None:
         if isinstance(action, ReadSecret):
             self.reads += 1
             live_secret = self.store.secret
@@ -508,16 +514,15 @@ class Operator:
             # whoever revealed another one meanwhile has changed the Secret too.
             if self.held and self.fresh_reads:
                 self._read_api_key()
-            return None
-        if isinstance(action, ReadNamespace):
+        elif isinstance(action, ReadNamespace):
             self.terminating = self.store.terminating
-            return None
-        if isinstance(action, ReadWorkloads):
+        else:
             self._read_workloads(action.workloads)
+            before = self.view
             if self.fresh_reads:
                 self._read_api_key()
-            return None
-        return self._send(action, fate)
+            if self.view != before:
+                self.secret = Unread()  # what it was before somebody else's write tells nothing
 
     def _send(self, action: Action, fate: Fate) -> Request | None:
         assert self.view is not None
