@@ -30,7 +30,7 @@ class Requests:
             end = self._end_of_last(since=last)
 
     def count(self, *, namespace: str | None = None) -> Counter[str]:
-        """Return how many of each kind, as in "create secrets", there were: of one namespace, if it is given."""
+        """Return how many of each kind, as in "create secrets", there were; of one namespace, if given."""
         return Counter(
             _kind(entry)
             for entry in self._entries()
