@@ -68,9 +68,7 @@ def race(stage: Stage, names: Sequence[str], *, keys: int, runs: int, progress: 
         for name in names:
             progress.say(f"run {number} of {runs}: {name}")
             run = asyncio.run(_run(stage, name, f"{name}-{number}", keys, progress))
-            progress.say(
-                f"  {run.rate:.0f} keys/s, {run.cpu_ms_per_key:.1f} ms CPU a key, {run.peak_rss_mb:.0f} MB"
-            )
+            progress.say(_in_short(run))
             done[name].append(run)
     medians = {name: _medians(ran) for name, ran in done.items()}
     contenders = {
@@ -130,6 +128,13 @@ async def _timed(
         peak_rss_mb=after.peak,
         writes_per_key=audit.writes(counted).total() / count,
         requests_per_key={what: number / count for what, number in sorted(counted.items())},
+    )
+
+
+def _in_short(run: Run) -> str:
+    times = f"p50 {run.latency_p50:.2f} s, p99 {run.latency_p99:.2f} s"
+    return (
+        f"  {run.rate:.1f} keys/s, {times}, {run.cpu_ms_per_key:.1f} ms CPU a key, {run.peak_rss_mb:.0f} MB"
     )
 
 

@@ -29,8 +29,9 @@ _CONFLICT, _NOT_FOUND = 409, 404
 
 @kopf.on.startup()
 def prepare(**_: Any) -> None:
-    """Read the kubeconfig."""
+    """Read the kubeconfig, and share one client: each call would else open connections of its own."""
     config.load_kube_config()  # type: ignore[no-untyped-call]
+    client.ApiClient.set_default(client.ApiClient())  # type: ignore[no-untyped-call]
 
 
 @kopf.on.create(GROUP, VERSION, PLURAL)
