@@ -246,6 +246,30 @@ def test_when_nobody_can_reach_the_api_server_it_lives_on_and_goes_on_afterwards
     assert time.monotonic() - begun < 4, "a release that is not answered holds nothing up"
 
 
+@pytest.mark.usefixtures("leaks")
+def test_while_the_system_namespace_goes_and_no_lease_can_be_the_last_leader_goes_on(
+    admin: Api, kubeconfig: Path, logs: Path, team: Team
+) -> None:
+    """As the administrator: whoever has its rights from Roles there loses them with the namespace."""
+    going = f"{team.namespace}-system"
+    holding = {"name": "holding", "namespace": going, "finalizers": ["tests/hold"]}
+    admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": going}})
+    admin.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": holding})
+    one = Operator(kubeconfig, logs / f"{going}.log", ("--leader-elect", f"--system-namespace={going}"))
+    try:
+        one.until_ready()
+        team.minted()
+        admin.delete("Namespace", going)
+        refused = 'keywright_api_requests_total{code="403",resource="leases",verb="create"}'
+        until(lambda: one.metric(refused), lambda count: count >= 4, seconds=60, what="its term is over")
+        assert one.metric("keywright_leader") == 1
+        team.delete()
+        team.until_gone(seconds=30)
+    finally:
+        admin.patch("ConfigMap", "holding", going, {"metadata": {"finalizers": None}})
+        assert one.stop() == 0
+
+
 class _Write(NamedTuple):
     at: datetime
     what: str

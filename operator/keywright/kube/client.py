@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from keywright.kube import paths
-from keywright.kube.credentials import ConfigurationError, Credentials, Identity
+from keywright.kube.credentials import ConfigurationError, Credentials, Identity, before_sending
 from keywright.kube.errors import ApiError, NotLeadingError, TransportError, refusal
 
 __all__ = ["ApiError", "Client", "ConfigurationError", "Identity", "Object", "TransportError"]
@@ -41,7 +41,7 @@ class Client:
     def __init__(self, credentials: Credentials, observe: Observer | None = None) -> None:
         self._credentials = credentials
         self._observe = observe or (lambda *_: None)
-        self.fence: Callable[[], None] = lambda: None
+        self.fence: Callable[[], None] = _freely
         """Called right before a write is sent; raises NotLeadingError where it must not be."""
         self.skew: timedelta | None = None
         """Local clock minus the server's, from the last answer's Date header (whole seconds)."""
@@ -253,10 +253,12 @@ class Client:
             header_params=dict(headers),
             auth_settings=["BearerToken"],  # without it requests are anonymous
         )
-        if method != "GET":
-            self.fence()
-        # The body goes here as a dict: param_serialize would walk through it once more.
-        return await transport.call_api(method, url, headers, body, _request_timeout=timeout)
+        passing = before_sending.set(_freely if method == "GET" else self.fence)
+        try:
+            # The body goes here as a dict: param_serialize would walk through it once more.
+            return await transport.call_api(method, url, headers, body, _request_timeout=timeout)
+        finally:
+            before_sending.reset(passing)
 
     def _note(self, status: int, date: str | None) -> None:
         if status < 500 and status != _UNAUTHORIZED:
@@ -265,3 +267,7 @@ class Client:
             self.skew = datetime.now(UTC) - parsedate_to_datetime(date) if date else self.skew
         except (TypeError, ValueError):  # a proxy's idea of a date
             return
+
+
+def _freely() -> None:
+    """Let a request through."""

@@ -10,15 +10,20 @@ import asyncio
 import hashlib
 import os
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import yaml
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from keywright.errors import KeywrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Typed only in part.
 _client: Any = kubernetes_client
@@ -33,6 +38,10 @@ class ConfigurationError(KeywrightError):
     """There is no usable way to reach a cluster."""
 
     code = "configuration"
+
+
+before_sending: ContextVar[Callable[[], None]] = ContextVar("before_sending")
+"""What a request of this task has to pass at the very last; it may raise instead."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class Credentials:
         """Read them; raises ConfigurationError where there are none."""
         configuration = _client.Configuration(connection_pool_maxsize=CONNECTIONS)
         # Otherwise aiohttp reads ~/.netrc in a thread at every request.
-        configuration.client_session_kwargs = {"trust_env": False}
+        configuration.client_session_kwargs = {"trust_env": False, "trace_configs": [_checking()]}
         await _load(kubeconfig, configuration)
         return cls(kubeconfig, configuration)
 
@@ -120,6 +129,17 @@ class Credentials:
         if self._before is not None:
             await self._before.close()
         self._before, self.transport = self.transport, _transport(self._configuration)
+
+
+def _checking() -> aiohttp.TraceConfig:
+    """Call `before_sending` once a connection is there, of each attempt: aiohttp repeats a PUT by itself."""
+
+    async def check(*_: object) -> None:
+        before_sending.get()()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(check)  # which is when they are about to be
+    return trace
 
 
 def _transport(configuration: Any) -> Any:

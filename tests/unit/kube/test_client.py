@@ -187,6 +187,29 @@ async def test_a_fence_stops_writes_before_they_are_sent_and_nothing_else(
     assert ["GET", "PUT"] == [asked.method for asked in server.asked]
 
 
+async def test_a_fence_that_closes_while_it_connects_stops_the_write(
+    client: Client, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = aiohttp.TCPConnector.connect
+    closed = False
+
+    async def slowly(*arguments: Any, **named: Any) -> Any:
+        nonlocal closed
+        connection = await connect(*arguments, **named)
+        closed = True
+        return connection
+
+    def fence() -> None:
+        if closed:
+            raise NotLeadingError("no")
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", slowly)
+    client.fence = fence
+    with pytest.raises(NotLeadingError):
+        await client.create(paths.secrets("shop"), {"data": {}})
+    assert server.asked == []
+
+
 async def test_a_fence_that_closes_during_a_401_stops_the_second_try(
     client: Client, server: Any, kubeconfig: Path
 ) -> None:
