@@ -160,9 +160,15 @@ async def test_without_the_system_namespace_it_stays_shut() -> None:
 async def test_a_sweep_does_not_take_a_closed_namespace_for_an_empty_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cache, told, client = Cache(), Told(), Listing(obj("kept", 3))
+    class ClosedOnce(Listing):
+        async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
+            if path.endswith("/a/apikeys") and path not in self.asked:
+                self.asked.append(path)
+                raise ApiError(verb="list", resource="apikeys", status=403)
+            return await super().list(path, metadata_only=metadata_only)
+
+    cache, told, client = Cache(), Told(), ClosedOnce(obj("kept", 3))
     cache.put("apikey", obj("kept", 3))
-    client.failures = [ApiError(verb="list", resource="projects", status=403)]
     sleep = asyncio.sleep
     monkeypatch.setattr(asyncio, "sleep", lambda _seconds: sleep(0))
     await make(client, cache, told, Realm(namespaces=("a",), system_namespace="s")).sweep()
