@@ -112,17 +112,20 @@ class Inventory:
         listed: Listed = {}
         for kind in KINDS:
             for namespace in self._realm.namespaces_of(kind):
-                for item in await self._items(kind, namespace, starting=starting):
-                    listed[kind, key_of(item)] = (item["metadata"]["uid"], version_of(item))
+                listed |= await self._listed(kind, namespace, starting=starting)
         return listed
 
-    async def _items(self, kind: str, namespace: str | None, *, starting: bool) -> list[dict[str, Any]]:
+    async def _listed(self, kind: str, namespace: str | None, *, starting: bool) -> Listed:
         """List one kind in one namespace. At the start a closed one must not keep all others waiting.
 
         Later it would be wrong to take what may not be listed just now for gone.
         """
+        listed: Listed = {}
         try:
-            answer = await self._client.list(paths.collection(kind, namespace), metadata_only=True)
+            # Page by page: what is remembered of an object is a hundredth of its metadata.
+            async for page in self._client.pages(paths.collection(kind, namespace)):
+                for item in page["items"]:
+                    listed[kind, key_of(item)] = (item["metadata"]["uid"], version_of(item))
         except ApiError as error:
             closed = error.status == _FORBIDDEN and namespace not in {None, self._realm.system_namespace}
             if not (starting and closed):
@@ -134,9 +137,7 @@ class Inventory:
                     "or install the chart for it",
                     namespace=namespace,
                 )
-            return []
-        items: list[dict[str, Any]] = answer["items"]
-        return items
+        return listed
 
     def _cached(self) -> Listed:
         versions = {

@@ -90,33 +90,18 @@ class Client:
             body["propagationPolicy"] = propagation
         return await self._request("delete", "DELETE", path, body=body)
 
-    async def list(
-        self, path: str, *, metadata_only: bool = False, limit: int = PAGE, **query: str
-    ) -> Object:
-        """Read a whole collection, page by page: `items`, and the `metadata` of the first page.
-
-        ApiError 410 where it took so long that the next page is gone: start over.
-        """
-        whole: Object = {}
-        async for page in self.pages(path, query, metadata_only=metadata_only, limit=limit):
-            if whole:
-                whole["items"] += page["items"]
-            whole = whole or page
-        return whole
-
     async def pages(
-        self, path: str, query: dict[str, str], *, metadata_only: bool = False, limit: int = PAGE
+        self, path: str, query: dict[str, str] | None = None, *, limit: int = PAGE
     ) -> AsyncIterator[Object]:
-        """Read a collection page by page, all as of the moment of the first: `items`, and `metadata`.
+        """Read the metadata of a collection, page by page, all as of the moment of the first.
 
         ApiError 410 where it took so long that the next page is gone: start over.
         """
-        accept = _METADATA_LIST if metadata_only else None
-        query = {**query, "limit": str(limit)}
+        query = {**(query or {}), "limit": str(limit)}
         token = ""
         while True:
             more = {**query, "continue": token} if token else query
-            page = await self._request("list", "GET", path, query=more, accept=accept)
+            page = await self._request("list", "GET", path, query=more, accept=_METADATA_LIST)
             page["items"] = page.get("items") or []  # an empty list may come as null
             token = page.get("metadata", {}).get("continue") or ""
             yield page

@@ -86,7 +86,7 @@ class Informer:
     async def _list(self) -> None:
         listed: set[str] = set()
         version = ""
-        async for page in self._client.pages(self._path, self._query, metadata_only=True):
+        async for page in self._client.pages(self._path, self._query):
             version = version or page["metadata"]["resourceVersion"]
             for obj in page.get("items") or ():
                 listed.add(f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}")

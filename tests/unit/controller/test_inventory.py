@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from keywright.controller.cache import Cache
 from keywright.controller.inventory import Inventory
 from keywright.controller.ports import Realm
 from keywright.kube.errors import ApiError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 def obj(name: str, version: int, uid: str = "u1") -> dict[str, Any]:
@@ -26,12 +29,11 @@ class Listing:
         self.asked: list[str] = []
         self.failures: list[Exception] = []
 
-    async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
-        assert metadata_only
+    async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
         self.asked.append(path)
         if self.failures:
             raise self.failures.pop(0)
-        return {"items": self.objects if path.endswith("apikeys") else []}
+        yield {"items": self.objects if path.endswith("apikeys") else []}
 
     async def get(self, path: str) -> dict[str, Any]:
         for one in self.objects:
@@ -135,10 +137,11 @@ async def test_a_namespace_that_is_closed_is_warned_of_once_and_keeps_no_other_w
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Closed(Listing):
-        async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
+        async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
             if "/namespaces/misspelt/" in path:
                 raise ApiError(verb="list", resource="apikeys", status=403)
-            return await super().list(path, metadata_only=metadata_only)
+            async for page in super().pages(path):
+                yield page
 
     realm = Realm(namespaces=("a", "misspelt"), system_namespace="s")
     assert await opens(make(Closed(), Cache(), realm=realm))
@@ -149,10 +152,11 @@ async def test_a_namespace_that_is_closed_is_warned_of_once_and_keeps_no_other_w
 
 async def test_without_the_system_namespace_it_stays_shut() -> None:
     class Closed(Listing):
-        async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
+        async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
             if "/namespaces/s/" in path:
                 raise ApiError(verb="list", resource="revocations", status=403)
-            return await super().list(path, metadata_only=metadata_only)
+            async for page in super().pages(path):
+                yield page
 
     assert not await opens(make(Closed(), Cache(), realm=Realm(namespaces=("a",), system_namespace="s")))
 
@@ -161,11 +165,12 @@ async def test_a_sweep_does_not_take_a_closed_namespace_for_an_empty_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class ClosedOnce(Listing):
-        async def list(self, path: str, *, metadata_only: bool) -> dict[str, Any]:
+        async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
             if path.endswith("/a/apikeys") and path not in self.asked:
                 self.asked.append(path)
                 raise ApiError(verb="list", resource="apikeys", status=403)
-            return await super().list(path, metadata_only=metadata_only)
+            async for page in super().pages(path):
+                yield page
 
     cache, told, client = Cache(), Told(), ClosedOnce(obj("kept", 3))
     cache.put("apikey", obj("kept", 3))

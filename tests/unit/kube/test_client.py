@@ -65,8 +65,11 @@ async def test_a_deletion_carries_its_preconditions(client: Client, server: Any)
 async def test_a_list_is_read_to_its_last_page(client: Client, server: Any) -> None:
     server.answer(body={"metadata": {"resourceVersion": "9", "continue": "more"}, "items": [1, 2]})
     server.answer(body={"metadata": {"resourceVersion": "9"}, "items": [3]})
-    listed = await client.list(paths.api_keys(), metadata_only=True, limit=2, labelSelector="a=b")
-    assert (listed["items"], listed["metadata"]["resourceVersion"]) == ([1, 2, 3], "9")
+    pages = [page async for page in client.pages(paths.api_keys(), {"labelSelector": "a=b"}, limit=2)]
+    assert [(page["items"], page["metadata"]["resourceVersion"]) for page in pages] == [
+        ([1, 2], "9"),
+        ([3], "9"),
+    ]
     assert [one.query.get("continue") for one in server.asked] == [None, "more"]
     assert {one.query["labelSelector"] for one in server.asked} == {"a=b"}
     assert "PartialObjectMetadataList" in server.asked[1].headers["Accept"]
@@ -74,7 +77,7 @@ async def test_a_list_is_read_to_its_last_page(client: Client, server: Any) -> N
 
 async def test_an_empty_list_is_a_list(client: Client, server: Any) -> None:
     server.answer(body={"metadata": {}, "items": None})
-    assert (await client.list(paths.api_keys()))["items"] == []
+    assert [page["items"] async for page in client.pages(paths.api_keys())] == [[]]
 
 
 async def test_a_refusal_carries_what_a_machine_may_read(client: Client, server: Any) -> None:
@@ -154,7 +157,7 @@ async def test_each_request_is_counted(client: Client, server: Any, counted: lis
         await client.replace(paths.api_key_status("shop", "checkout"), {})
     server.answer(200, b"")
     with pytest.raises(TransportError):
-        await client.list(paths.secrets("shop"))
+        await anext(client.pages(paths.secrets("shop")))
     assert counted == [
         ("update", "apikeys/status", "200"),
         ("update", "apikeys/status", "409"),
