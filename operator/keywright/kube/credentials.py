@@ -132,13 +132,18 @@ class Credentials:
 
 
 def _checking() -> aiohttp.TraceConfig:
-    """Call `before_sending` once a connection is there, of each attempt: aiohttp repeats a PUT by itself."""
+    """Call `before_sending` once a connection is there, of each attempt: aiohttp repeats a PUT by itself.
+
+    Both signals come just before what they are named after. The second one comes in a later turn of the loop,
+    and only then anything leaves, the headers included; an error there is one of the connection.
+    """
 
     async def check(*_: object) -> None:
         before_sending.get()()
 
     trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(check)  # which is when they are about to be
+    trace.on_request_headers_sent.append(check)
+    trace.on_request_chunk_sent.append(check)
     return trace
 
 

@@ -213,17 +213,28 @@ async def test_a_fence_that_closes_while_it_connects_stops_the_write(
     assert server.asked == []
 
 
-async def test_a_fence_that_closes_during_a_401_stops_the_second_try(
-    client: Client, server: Any, kubeconfig: Path
-) -> None:
+async def test_a_fence_that_closes_at_the_last_moment_stops_the_write(client: Client, server: Any) -> None:
     checks: list[int] = []
 
-    def closes() -> None:
+    def fence() -> None:
         checks.append(1)
         if len(checks) > 1:
             raise NotLeadingError("no")
 
-    client.fence = closes
+    client.fence = fence
+    with pytest.raises((NotLeadingError, TransportError)):
+        await client.create(paths.secrets("shop"), {"data": {}})
+    assert server.asked == []
+
+
+async def test_a_fence_that_closes_during_a_401_stops_the_second_try(
+    client: Client, server: Any, kubeconfig: Path
+) -> None:
+    def fence() -> None:
+        if server.asked:
+            raise NotLeadingError("no")
+
+    client.fence = fence
     server.answer(401, {})
     (kubeconfig.parent / "token").write_text("second-token")
     with pytest.raises(NotLeadingError):
