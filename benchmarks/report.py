@@ -81,7 +81,7 @@ def _shown(value: Any) -> str:
         case float():
             return f"{value:.2f}"
         case dict():
-            return "\n".join(f"{number} {what}" for what, number in value.items())
+            return "\n".join(f"{round(number, 2):g} {what}" for what, number in value.items())
         case _:
             return str(value)
 
