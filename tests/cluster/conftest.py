@@ -30,8 +30,8 @@ _RUN = secrets.token_hex(2)  # a cluster that outlives the run may still be dele
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the search for raw values last: it looks through what all others left behind."""
-    items.sort(key=lambda item: "test_no_raw_value" in item.nodeid)
+    """Put last what looks through all that the others left behind."""
+    items.sort(key=lambda item: ("test_no_raw_value" in item.nodeid, "test_rights" in item.nodeid))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,43 @@
+"""The operator asks for nothing that the chart does not grant, whatever the tests before had it do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.account import ACCOUNT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.operator import Operator
+
+USER = f"system:serviceaccount:keywright-system:{ACCOUNT}"
+PROVOKED = {
+    ("list", "secrets"): "test_secrets_watch.py takes the right away",
+    ("get", "leases"): "test_leader.py names a Lease that is not granted",
+    ("create", "leases"): "the same",
+    ("update", "leases"): "the same",
+}
+
+
+def test_nothing_was_forbidden_but_what_a_test_provoked(operator: Operator, audit_log: Path | None) -> None:
+    if audit_log is None:
+        pytest.skip("the audit log of this cluster is not within reach")
+    assert operator.process.poll() is None
+    forbidden: Counter[tuple[str, str]] = Counter()
+    asked = 0
+    for line in audit_log.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["user"]["username"] != USER:
+            continue
+        asked += 1
+        if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
+            where = entry.get("objectRef", {})
+            resource = "/".join(filter(None, (where.get("resource"), where.get("subresource"))))
+            forbidden[entry["verb"], resource] += 1
+    assert asked > 0
+    assert {what: times for what, times in forbidden.items() if what not in PROVOKED} == {}
