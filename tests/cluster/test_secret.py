@@ -14,10 +14,7 @@ from keywright.api.project import KeyType
 from keywright.keys import raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from harness.api import Api, Object
-    from harness.history import History
     from harness.operator import Operator
     from harness.team import Team
 
@@ -136,30 +133,6 @@ def test_a_value_that_is_put_back_heals_an_alert(admin: Api, team: Team) -> None
     )
     assert team.until_ready()["status"]["revision"] == 1
     assert team.value() == value_in(kept)
-
-
-def test_after_three_remints_in_an_hour_a_loss_is_only_reported(admin: Api, team: Team) -> None:
-    team.minted(rotation=BY_HAND)
-    for revision in (2, 3, 4):
-        admin.delete("Secret", "checkout", team.namespace)
-        team.until_revision(revision)
-        team.until_ready()
-    admin.delete("Secret", "checkout", team.namespace)
-    key = team.until_ready(reason="SecretLost")
-    assert key["status"]["revision"] == 4
-    assert condition(key, "Reconciling")["status"] == "True"
-
-
-def test_in_a_namespace_that_is_going_nothing_is_minted(
-    admin: Api, make_team: Callable[[], Team], record: Callable[..., History]
-) -> None:
-    """Its Secrets go first, which is no loss to be made good."""
-    team = make_team()
-    team.minted(rotation=BY_HAND)
-    secrets = record(team.namespace, "Secret")
-    admin.delete("Namespace", team.namespace)
-    until(lambda: admin.find("ApiKey", "checkout", team.namespace), lambda key: key is None, seconds=60)
-    assert [one.deleted for one in secrets.versions("Secret")] == [True]
 
 
 def test_an_old_value_that_was_put_back_is_a_loss(team: Team) -> None:

@@ -55,7 +55,6 @@ def test_a_label_lets_a_namespace_in_and_its_loss_shuts_it_out(team: Team, platf
     key_id = team.until_ready(seconds=SOON)["status"]["currentKeyID"]
 
     label(team, team="c")
-    team.looked_at()
     key = team.until_ready(reason="NamespaceNotAllowed", seconds=SOON)
     assert key["status"]["currentKeyID"] == key_id, "what was minted stays listed"
     label(team, team="b")
@@ -154,7 +153,6 @@ def test_a_scope_may_be_for_some_types_and_some_namespaces_only(team: Team, plat
     assert '"home"' in condition(asks, "Ready")["message"]
 
     label(team, team="b")
-    team.looked_at()
     team.until(lambda key: effective(key) == ["everyone", "production", "team-b"], seconds=SOON)
 
 
