@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keywright.controller import backoff
-from keywright.kube.errors import ApiError, TransportError
+from keywright.kube.errors import ApiError, NotLeadingError, TransportError
 
 
 def answered(status: int, retry_after: float | None = None) -> ApiError:
@@ -16,6 +16,7 @@ def answered(status: int, retry_after: float | None = None) -> ApiError:
     ("error", "first", "longest"),
     [
         (TransportError("no answer"), 0.25, 5),
+        (NotLeadingError("no"), 0.25, 5),
         (answered(401), 0.25, 5),
         (answered(429), 0.25, 5),
         (answered(503), 0.25, 5),
