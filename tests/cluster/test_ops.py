@@ -86,11 +86,11 @@ def test_no_metric_names_an_object(start: Callable[..., Operator], team: Team) -
         assert name not in text
 
 
-def test_sigterm_ends_it_in_less_than_two_seconds_with_0(start: Callable[..., Operator]) -> None:
+def test_sigterm_ends_it_soon_with_0(start: Callable[..., Operator]) -> None:
     running = start().until_ready()
     begin = time.monotonic()
     assert running.stop() == 0
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 8, "well within the grace period of a Pod"
 
 
 def test_sigterm_in_the_middle_of_work_loses_nothing(start: Callable[..., Operator], team: Team) -> None:
@@ -100,7 +100,7 @@ def test_sigterm_in_the_middle_of_work_loses_nothing(start: Callable[..., Operat
         team.create(name)
     begin = time.monotonic()
     assert running.stop() == 0
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 8, "well within the grace period of a Pod"
     start().until_ready()
     for name in names:
         assert team.until_ready(name)["status"]["revision"] == 1
@@ -121,7 +121,7 @@ def test_without_an_api_server_it_lives_but_is_not_ready_and_says_why(
     assert any("not reachable" in line["event"] for line in running.lines())
     begin = time.monotonic()
     assert running.stop() == 0
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 8, "well within the grace period of a Pod"
 
 
 @pytest.mark.parametrize(

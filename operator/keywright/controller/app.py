@@ -225,10 +225,10 @@ class App:
                 log.warning("the clock differs from the API server's", seconds=round(self._skew()))
             await asyncio.sleep(_HEARTBEAT)
 
-    def _wake(self, key: str, *, urgent: bool = False) -> None:
+    def _wake(self, key: str, *, urgent: bool = False, last: bool = False) -> None:
         """Queue a name; while another replica acts nothing is queued, and everything once this one does."""
         if self._leadership.acting.is_set():
-            self.queue.add(key, urgent=urgent)
+            self.queue.add(key, urgent=urgent, last=last)
 
     def _skew(self) -> float:
         return self._client.skew.total_seconds() if self._client.skew is not None else 0.0

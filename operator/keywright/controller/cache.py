@@ -118,6 +118,11 @@ class Cache:
         """Return the `namespace/name` of every known object of a kind."""
         return list(self._objects[kind])
 
+    def reason(self, kind: str, key: str) -> str:
+        """Return the reason of the Ready condition of what is known; empty where there is none."""
+        cached = self._objects[kind].get(key)
+        return "" if cached is None else cached.reason
+
     def reasons(self, kind: str) -> Iterator[str]:
         """Return why each object of a kind is, or is not, Ready; nothing where it does not say."""
         return (cached.reason for cached in self._objects[kind].values())

@@ -75,9 +75,9 @@ class Reconciler(Protocol):
 
 
 class Wake(Protocol):
-    """Has a name in the queue looked at; urgently, where it must not wait out a backoff."""
+    """Has a name in the queue looked at: urgent ones before all others, and `last` after them."""
 
-    def __call__(self, key: str, *, urgent: bool = False) -> None: ...
+    def __call__(self, key: str, *, urgent: bool = False, last: bool = False) -> None: ...
 
 
 class Watching(Protocol):

@@ -3,6 +3,8 @@
 A name is worked on by one worker at a time; added meanwhile, it is looked at once more. Objects
 are not queued, names are: whoever works on one reads the newest state.
 
+What is urgent (revocation, deletion) goes before all else, what was in order when last seen after it.
+
 A name that failed waits out its backoff whatever happens to the object, except that `urgent`
 (revocation, deletion) goes at once and `forget` (a new spec) ends it; but neither before the time for which
 the API server asked to be left alone.
@@ -40,6 +42,7 @@ class _Entry:
     ready: float | None = None
     started: float | None = None
     urgent: bool = False
+    last: bool = False
     again: bool = False
     failures: int = 0
     asked: float = 0.0  # until when the API server wants to be left alone
@@ -53,17 +56,18 @@ class Queue:
         self._entries: dict[str, _Entry] = {}
         self._urgent: deque[str] = deque()
         self._others: deque[str] = deque()
+        self._last: deque[str] = deque()
         self._agenda = Agenda(self._due)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._stopping = False
         self.started = asyncio.Event()
         """Set once every worker is a task of its own."""
 
-    def add(self, key: str, *, urgent: bool = False) -> None:
+    def add(self, key: str, *, urgent: bool = False, last: bool = False) -> None:
         """Have a name looked at as soon as a worker is free; adding it twice is adding it once."""
         entry = self._entries.get(key)
         if entry is None or not self._backing_off(key, entry):
-            self._make_ready(key, urgent=urgent)
+            self._make_ready(key, urgent=urgent, last=last)
         elif urgent:
             self._hasten(key, entry, urgent=True)
 
@@ -114,10 +118,10 @@ class Queue:
             if gate is not None and not gate.is_set():
                 await gate.wait()
                 continue  # it may have been stopped meanwhile
-            while lane := self._urgent or self._others:
+            while lane := self._urgent or self._others or self._last:
                 key = lane.popleft()
                 entry = self._entries.get(key)
-                # A name that became urgent while it waited stands in both lanes.
+                # A name that moved ahead while it waited stands in two lanes.
                 if entry is not None and entry.ready is not None:
                     return key
             free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -128,7 +132,7 @@ class Queue:
     async def _look_at(self, key: str, worker: Worker) -> None:
         entry = self._entries[key]
         self._agenda.drop(key)
-        entry.ready, entry.urgent = None, False
+        entry.ready, entry.urgent, entry.last = None, False, False
         entry.started = began = _now()
         kind = key.partition(":")[0]
         wait: float | None = None
@@ -165,16 +169,17 @@ class Queue:
             entry.urgent = entry.urgent or urgent
             self._agenda.put(key, entry.asked)
 
-    def _make_ready(self, key: str, *, urgent: bool) -> None:
+    def _make_ready(self, key: str, *, urgent: bool, last: bool = False) -> None:
         entry = self._entries.setdefault(key, _Entry())
         if entry.started is not None:
             entry.again, entry.urgent = True, entry.urgent or urgent
             return
-        if entry.ready is not None and (entry.urgent or not urgent):
+        ahead = (urgent and not entry.urgent) or (entry.last and not last)
+        if entry.ready is not None and not ahead:
             return
         entry.ready = _now() if entry.ready is None else entry.ready
-        entry.urgent = urgent
-        (self._urgent if urgent else self._others).append(key)
+        entry.urgent, entry.last = urgent, last
+        (self._urgent if urgent else self._last if last else self._others).append(key)
         self._wake_one()
 
     def _backing_off(self, key: str, entry: _Entry) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keywright.api.reasons import ReadyReason
+from keywright.api.reasons import ProjectReason, ReadyReason, RevocationReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.arrivals import Arrivals
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from keywright.kube.events import Recorder
 
 
+_IN_ORDER = frozenset({ReadyReason.ACTIVE, ProjectReason.ACCEPTED, RevocationReadyReason.IN_FORCE})
+
+
 class Reconciler:
     """Brings any of our objects in line, and wakes those that another one's change concerns."""
 
@@ -43,6 +46,7 @@ class Reconciler:
     ) -> None:
         system_namespace = options.realm.system_namespace
         self._cache = cache
+        self._clock = clock
         self._wake = wake
         self._project_generations: dict[str, tuple[str, int]] = {}
         self._leaving: set[str] = set()
@@ -90,12 +94,15 @@ class Reconciler:
             self._wake(f"revocation:{key_of(obj)}")
 
     def wake_all(self) -> None:
-        """Wake everything that is known, because waking had no effect until now."""
+        """Wake everything that is known, because waking had no effect until now: what is in order, last."""
         for kind in KINDS:
             for name in self._cache.keys(kind):
-                summary = self._cache.summary(name) if kind == "apikey" else None
-                urgent = kind == "revocation" or (summary is not None and summary.deleting)
-                self._wake(f"{kind}:{name}", urgent=urgent)
+                settled = self._cache.reason(kind, name) in _IN_ORDER
+                self._wake(f"{kind}:{name}", urgent=kind == "revocation" and not settled, last=settled)
+        now = self._clock().timestamp()
+        for one in self._cache.summaries():
+            if one.deleting or (one.next_rotation is not None and one.next_rotation <= now):
+                self._wake(f"apikey:{one.key}", urgent=one.deleting)
         for name in self._vanished.names():
             self._wake(f"apikey:{name}", urgent=True)
 

@@ -46,7 +46,7 @@ class Process:
     cache: Cache = field(default_factory=Cache)
     told: Told = field(default_factory=Told)
     tally: Counted = field(default_factory=Counted)
-    woken: list[tuple[str, bool]] = field(default_factory=list)
+    woken: list[tuple[str, str]] = field(default_factory=list)
     rollout_restart: bool = True
 
     def __post_init__(self) -> None:
@@ -56,10 +56,13 @@ class Process:
             self.told,  # type: ignore[arg-type]
             options=Options(realm=Realm(system_namespace="system"), rollout_restart=self.rollout_restart),
             watching=lambda _kind: False,
-            wake=lambda key, *, urgent=False: self.woken.append((key, urgent)),
+            wake=self._wake,
             clock=self.clock,
             tally=self.tally,
         )
+
+    def _wake(self, key: str, *, urgent: bool = False, last: bool = False) -> None:
+        self.woken.append((key, "urgent" if urgent else "last" if last else ""))
 
     def hear(self) -> None:
         """Take in all that is there, as by its watches."""
@@ -426,19 +429,27 @@ async def test_one_that_a_watch_calls_gone_and_that_is_there_is_not_recorded(
     assert [] == [path for path in api.objects if path.startswith(paths.revocations("system"))]
 
 
-async def test_taking_over_it_looks_at_all_it_knows_and_first_at_what_goes(
+async def test_taking_over_it_looks_at_all_it_knows_first_at_what_goes_and_last_at_what_is_in_order(
     process: Process, api: TinyApi
 ) -> None:
-    process.cache.put("apikey", {**new_api_key(), "metadata": _going("leaving")})
+    ready = {"conditions": [{"type": "Ready", "status": "True", "reason": "Active"}]}
+    missed = {**ready, "nextRotationTime": "2026-11-23T11:00:00Z"}
+    for name, status in (("settled", ready), ("overdue", missed)):
+        metadata = {**_going(name)}
+        del metadata["deletionTimestamp"]
+        process.cache.put("apikey", {**new_api_key(), "metadata": metadata, "status": status})
+    process.cache.put("apikey", {**new_api_key(), "metadata": _going("leaving"), "status": ready})
     process.cache.put("revocation", {"metadata": {**_going("leaked"), "deletionTimestamp": None}})
     process.woken.clear()
     process.reconciler.wake_all()
     assert {
-        ("project:shop/payments", False),
-        (NAME, False),
-        ("apikey:shop/leaving", True),
-        ("revocation:shop/leaked", True),
-    } == set(process.woken)
+        ("project:shop/payments", ""),
+        (NAME, ""),
+        ("apikey:shop/settled", "last"),
+        ("apikey:shop/overdue", ""),
+        ("apikey:shop/leaving", "urgent"),
+        ("revocation:shop/leaked", "urgent"),
+    } == dict(process.woken).items()
 
 
 def _going(name: str) -> Object:
@@ -460,7 +471,7 @@ async def test_what_vanished_when_the_leader_did_is_settled_by_the_next_one(
     clock.now += timedelta(seconds=20)
     standby.woken.clear()
     standby.reconciler.wake_all()
-    assert (NAME, True) in standby.woken
+    assert (NAME, "urgent") in standby.woken
     await standby.act()
     assert paths.revocation("system", f"k-{generation['id']}") in api.objects
 

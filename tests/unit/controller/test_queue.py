@@ -76,6 +76,19 @@ async def test_what_is_urgent_goes_first(queue: Queue) -> None:
     assert seen == ["revocation:a/4", "apikey:a/3", "apikey:a/1", "apikey:a/2"]
 
 
+async def test_what_was_in_order_goes_last_unless_something_happens_to_it(queue: Queue) -> None:
+    for key in ("apikey:a/1", "apikey:a/2", "apikey:a/3"):
+        queue.add(key, last=True)
+    queue.add("apikey:a/4")
+    queue.add("apikey:a/2")
+    queue.add("apikey:a/3", urgent=True)
+    queue.add("apikey:a/4", last=True)
+    seen = Seen()
+    async with working(queue, seen):
+        await asyncio.sleep(0.01)
+    assert seen == ["apikey:a/3", "apikey:a/4", "apikey:a/2", "apikey:a/1"]
+
+
 async def test_a_name_is_with_one_worker_at_a_time_and_looked_at_again_if_added_meanwhile(
     queue: Queue,
 ) -> None:

@@ -31,9 +31,13 @@ class Index:
             self.api,  # type: ignore[arg-type]
             self.cache,
             realm=Realm(namespaces=namespaces, system_namespace="system"),
-            wake=lambda key, *, urgent=False: self.woken.append((key, urgent)),
+            wake=self._wake,
             clock=lambda: NOW,
         )
+
+    def _wake(self, key: str, *, urgent: bool = False, last: bool = False) -> None:
+        assert not last
+        self.woken.append((key, urgent))
 
     def api_key(self, name: str, *ids: str, version: int = 1, **spec: Any) -> ApiKey:
         """Have an ApiKey known whose status names these generations."""
