@@ -94,7 +94,7 @@ class ApiKeys:
         if obj is None:
             return None
         memory = self._memories.setdefault(obj["metadata"]["uid"], Memory())
-        memory.busy = True
+        memory.begin()
         try:
             due = await self._pass(name, memory)
         finally:

@@ -14,6 +14,8 @@ from datetime import datetime
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
+from keywright.keys.tokens import REGENERATE, ROTATE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,7 +27,10 @@ _REMEMBERED = 4096  # deletions; a late answer to a write follows its deletion w
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What can be asked of an ApiKey without parsing it; times in seconds since 1970."""
+    """What can be asked of an ApiKey without parsing it; times in seconds since 1970.
+
+    `converged`: it is Ready, and nothing was asked of it since.
+    """
 
     key: str
     uid: str
@@ -38,6 +43,7 @@ class Summary:
     revision: int
     reason: str
     key_ids: tuple[str, ...]
+    converged: bool
     states: tuple[str, ...]
     next_rotation: float | None
     expires: float | None
@@ -230,8 +236,18 @@ def summarise(obj: dict[str, Any]) -> Summary:
         reason=_word(ready.get("reason")),
         key_ids=tuple(dict.fromkeys(key_id for key_id in ids if isinstance(key_id, str))),
         states=tuple(_word(generation.get("state")) for generation in generations),
+        converged=ready.get("status") == "True" and _answered(metadata, status),
         next_rotation=_seconds(status.get("nextRotationTime")),
         expires=_seconds(status.get("expiresAt")),
+    )
+
+
+def _answered(metadata: dict[str, Any], status: dict[str, Any]) -> bool:
+    """Whether the status speaks of the present spec, and knows the tokens in the annotations."""
+    annotations, handled = _mapping(metadata.get("annotations")), status.get("handledTokens") or ()
+    asked = [annotations[name] for name in (ROTATE, REGENERATE) if name in annotations]
+    return status.get("observedGeneration") == metadata.get("generation") and all(
+        token in handled for token in asked
     )
 
 

@@ -49,6 +49,10 @@ class Memory:
     busy: bool = False
     finished: bool = False
 
+    def begin(self) -> None:
+        """Note that a pass begins: what was told of the Secret before, it will see for itself."""
+        self.busy, self.secret_observed = True, 0
+
     def tells_nothing(self, resource_version: int) -> bool:
         """Whether a watch event needs no pass of its own: an echo, or the pass in progress will see to it."""
         if self.busy:

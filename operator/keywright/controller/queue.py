@@ -112,6 +112,8 @@ class Queue:
     async def _work(self, worker: Worker, gate: asyncio.Event | None) -> None:
         while (key := await self._next(gate)) is not None:
             await self._look_at(key, worker)
+            # A pass that finds all in order awaits nothing; thousands of them must not hold up the Lease.
+            await asyncio.sleep(0)
 
     async def _next(self, gate: asyncio.Event | None) -> str | None:
         while not self._stopping:

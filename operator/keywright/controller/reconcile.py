@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keywright.api.reasons import ProjectReason, ReadyReason, RevocationReadyReason
+from keywright.api.reasons import ReadyReason, RevocationReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.arrivals import Arrivals
-from keywright.controller.cache import KINDS, NAMESPACE, SECRET, key_of, summarise
+from keywright.controller.cache import NAMESPACE, SECRET, key_of, summarise
 from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from keywright.controller.ports import Options, Tally, Wake, Watching
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
-
-
-_IN_ORDER = frozenset({ReadyReason.ACTIVE, ProjectReason.ACCEPTED, RevocationReadyReason.IN_FORCE})
 
 
 class Reconciler:
@@ -48,6 +45,7 @@ class Reconciler:
         self._cache = cache
         self._clock = clock
         self._wake = wake
+        self._watching = watching
         self._project_generations: dict[str, tuple[str, int]] = {}
         self._leaving: set[str] = set()
         self._labels: dict[str, dict[str, str]] = {}
@@ -95,14 +93,19 @@ class Reconciler:
 
     def wake_all(self) -> None:
         """Wake everything that is known, because waking had no effect until now: what is in order, last."""
-        for kind in KINDS:
-            for name in self._cache.keys(kind):
-                settled = self._cache.reason(kind, name) in _IN_ORDER
-                self._wake(f"{kind}:{name}", urgent=kind == "revocation" and not settled, last=settled)
         now = self._clock().timestamp()
         for one in self._cache.summaries():
-            if one.deleting or (one.next_rotation is not None and one.next_rotation <= now):
-                self._wake(f"apikey:{one.key}", urgent=one.deleting)
+            due = one.next_rotation is not None and one.next_rotation <= now
+            lost = self._watching(SECRET) and self._cache.version(SECRET, one.secret) is None
+            last = one.converged and not due and not lost
+            self._wake(f"apikey:{one.key}", urgent=one.deleting, last=last and not one.deleting)
+        for name in self._cache.keys("project"):
+            self._wake(f"project:{name}")
+        for name in self._cache.keys("revocation"):
+            if not self._revocations.is_copy(name):
+                self._revocations.observe(None, self._cache.get("revocation", name) or {})
+            in_force = self._cache.reason("revocation", name) == RevocationReadyReason.IN_FORCE
+            self._wake(f"revocation:{name}", urgent=not in_force, last=in_force)
         for name in self._vanished.names():
             self._wake(f"apikey:{name}", urgent=True)
 

@@ -87,6 +87,10 @@ class Revocations:
         for key in self._named(revocation):
             self._wake(f"apikey:{key}", urgent=True)
 
+    def is_copy(self, name: str) -> bool:
+        """Whether a Revocation, by its name, is one that the operator wrote."""
+        return name.startswith((f"{self._system_namespace}/k-", f"{self._system_namespace}/a-"))
+
     def appeared(self, obj: dict[str, Any]) -> None:
         """Take note of an ApiKey: Revocations that named nothing until now may name it."""
         for target in (f"key:{key_of(obj)}", *(f"id:{key_id}" for key_id in summarise(obj).key_ids)):

@@ -132,6 +132,7 @@ def test_a_summary_says_what_counting_needs() -> None:
         revision=4,
         reason="Active",
         key_ids=("k2", "k1"),
+        converged=False,
         states=("Active", "Retiring"),
         next_rotation=datetime(2026, 2, 1, tzinfo=UTC).timestamp(),
         expires=datetime(2026, 3, 1, tzinfo=UTC).timestamp(),
@@ -163,3 +164,18 @@ def test_an_object_of_an_impossible_form_is_summed_up_as_one_that_says_nothing(o
     summary = cache.summary("shop/checkout")
     assert summary is not None
     assert (summary.project, summary.ready, summary.revision, summary.key_ids) == ("shop/", False, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("asked", "converged"),
+    [({}, True), ({"keywright.dev/rotate": "a"}, True), ({"keywright.dev/regenerate": "b"}, False)],
+)
+def test_it_has_converged_if_nothing_was_asked_since_it_was_ready(
+    asked: dict[str, str], *, converged: bool
+) -> None:
+    ready = [{"type": "Ready", "status": "True", "reason": "Active"}]
+    obj = api_key(conditions=ready, handledTokens=["a"], observedGeneration=2)
+    obj["metadata"] |= {"annotations": asked, "generation": 2}
+    assert summarise(obj).converged is converged
+    obj["metadata"]["generation"] = 3
+    assert not summarise(obj).converged

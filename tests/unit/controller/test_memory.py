@@ -80,3 +80,12 @@ def test_its_own_writes_tell_it_nothing_and_what_comes_while_it_is_busy_is_looke
     memory.busy = True
     assert memory.tells_nothing(12)
     assert 12 == memory.observed
+
+
+def test_what_was_told_of_the_secret_in_one_pass_makes_for_one_more_only() -> None:
+    memory = Memory()
+    memory.begin()
+    assert memory.secret_tells_nothing(7), "the pass in progress will see to it"
+    assert memory.overtaken
+    memory.begin()
+    assert not memory.overtaken, "it was read, or need not be"

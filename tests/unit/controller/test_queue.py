@@ -280,3 +280,17 @@ async def test_ten_thousand_names_pass_in_order(queue: Queue) -> None:
     async with working(queue, note):
         await asyncio.wait_for(done.wait(), 10)
     assert seen == keys
+
+
+async def test_passes_that_await_nothing_do_not_hold_up_the_loop(queue: Queue) -> None:
+    async def nothing(_key: str) -> None:
+        return None
+
+    for number in range(3000):
+        queue.add(f"apikey:a/{number}")
+    turns = 0
+    async with working(queue, nothing):
+        while queue.depth():
+            turns += 1
+            await asyncio.sleep(0)
+    assert turns > 100, "others have their turn in between"
