@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ class Sight:
         ids = _ids(api_key, looked.secret)
         siblings = self._siblings(project, api_key)
         deleting = api_key.metadata.deletion_timestamp is not None
-        seen = Seen(
+        return Seen(
             api_key=api_key,
             project=project,
             # A deletion needs nothing but the API server: sealing keys that are lost must not hold it up.
@@ -110,8 +110,8 @@ class Sight:
             rollout_restart=self._rollout_restart,
             workloads=looked.workloads,
             restarted=memory.restarted,
+            foreign_digests=self._foreign_digests(api_key, looked.secret),
         )
-        return replace(seen, foreign_digests=self._foreign_digests(seen))
 
     def presumed_secret(self, obj: dict[str, Any]) -> Absent | Unread:
         """Return what to take for granted of the Secret: a new ApiKey has none if the watch knows none."""
@@ -190,15 +190,15 @@ class Sight:
             return 0, 0
         return grants.counts_before(api_key.metadata.uid, self._cache.summaries_of(api_key.project))
 
-    def _foreign_digests(self, seen: Seen) -> frozenset[str]:
+    def _foreign_digests(self, api_key: ApiKey, secret: SecretView | Absent | Unread) -> frozenset[str]:
         """Name the digest in an owned Secret if another ApiKey has it too: it is not adopted then."""
-        if seen.api_key.status.revision or not isinstance(seen.secret, SecretView):
+        if api_key.status.revision or not isinstance(secret, SecretView):
             return frozenset()
-        digest = seen.secret.digest(seen.api_key.spec.secret.key)
-        if digest is None or any(generation.digest == digest for generation in seen.api_key.status.keys):
+        digest = secret.digest(api_key.spec.secret.key)
+        if digest is None or any(generation.digest == digest for generation in api_key.status.keys):
             return frozenset()
         holders = self._cache.mentioning("apikey", digest)
-        return frozenset({digest} if set(holders) - {seen.api_key.name} else ())
+        return frozenset({digest} if set(holders) - {api_key.name} else ())
 
 
 def clock_trusted(client: Client) -> bool:

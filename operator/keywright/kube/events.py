@@ -1,6 +1,6 @@
 """Kubernetes Events: a courtesy to whoever runs `kubectl describe`, never a reason to wait or to fail.
 
-They go through a bounded queue to one task. The name of an Event with a `key` follows from its
+They go through a bounded queue to a few tasks. The name of an Event with a `key` follows from its
 subject, so that two replicas, or a process before and after a restart, write it once.
 """
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keywright.events")
 
 CONTROLLER = "keywright.dev/operator"
-WAITING = 1000  # Events beyond that are dropped: the API server is not taking them
+WAITING = 4000  # Events beyond that are dropped: the API server is not taking them
+SENDERS = 4  # a burst of a thousand rotations is told of while it is news
 REPEAT_AFTER = 600.0
 _CONFLICT = 409
 _NOTE = 1024  # bytes; the API server refuses more
@@ -98,6 +99,11 @@ class Recorder:
 
     async def run(self) -> None:
         """Send what was emitted, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(SENDERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
             body = await self._queue.get()
             try:
