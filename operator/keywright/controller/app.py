@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import socket
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -187,7 +188,8 @@ class App:
         try:
             await self._ops.start(address, port)
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else type(error).__name__
+            unknown = isinstance(error, socket.gaierror)
+            why = "no such address" if unknown else os.strerror(error.errno or 0)
             raise preflight.RefusedError(
                 f"--bind-address, --ops-port: cannot listen on {address}:{port}: {why}; "
                 "choose another, or --ops-port 0 for a free one",
