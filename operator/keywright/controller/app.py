@@ -12,7 +12,6 @@ import os
 import secrets
 import signal
 import socket
-import socket
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
