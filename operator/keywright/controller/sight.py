@@ -110,6 +110,7 @@ class Sight:
             rollout_restart=self._rollout_restart,
             workloads=looked.workloads,
             restarted=memory.restarted,
+            restarting_since=memory.restarting_since(api_key.status.current_key_id),
         )
         return replace(seen, foreign_digests=self._foreign_digests(seen))
 
