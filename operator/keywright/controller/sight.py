@@ -108,9 +108,9 @@ class Sight:
             reporting_possible=looked.reporting_possible,
             clock_trusted=clock_trusted(self._client),
             rollout_restart=self._rollout_restart,
+            restarting_since=memory.restarting_since(api_key.status.current_key_id),
             workloads=looked.workloads,
             restarted=memory.restarted,
-            restarting_since=memory.restarting_since(api_key.status.current_key_id),
         )
         return replace(seen, foreign_digests=self._foreign_digests(seen))
 
