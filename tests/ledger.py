@@ -547,7 +547,6 @@ class Ledger:
             values = [value for restarted, value in self.store.restarts if restarted == workload]
             require(len(values) == len(set(values)), "restarted twice for one generation", values)
             revisions = [int(value.partition(".")[0]) for value in values]
-            require(min(revisions, default=2) > 1, "restarted for a first key", values)
             require(self.wiped or revisions == sorted(revisions), "restarted for an older one", values)
 
     # Every state.

@@ -396,6 +396,7 @@ class Operator:
     secret_version: str | None = None
     reads: int = 0
     restarted: dict[Workload, str] = field(default_factory=dict)
+    reading_for: dict[str, datetime] = field(default_factory=dict)
 
     view: Json | None = None
     secret: SecretView | Absent | Unread = field(default_factory=Unread)
@@ -409,7 +410,8 @@ class Operator:
 
     def crash(self) -> None:
         """End the process and start another one in its place."""
-        self.held, self.refused, self.reveals_sent, self.restarted = {}, set(), {}, {}
+        self.held, self.refused, self.reveals_sent = {}, set(), {}
+        self.restarted, self.reading_for = {}, {}
         self.refusal, self.verified = None, None
         self.view = None
         self._end_pass()
@@ -459,6 +461,7 @@ class Operator:
             rollout_restart=self.rollout_restart,
             workloads=self.workloads,
             restarted=self.restarted,
+            restarting_since=self.reading_for.get(self._current_id()),
         )
 
     def look(self) -> Seen:
@@ -472,7 +475,12 @@ class Operator:
         self._end_pass()
         return seen
 
+    def _current_id(self) -> str:
+        assert self.view is not None
+        return str((self.view.get("status") or {}).get("currentKeyID"))
+
     def _read_workloads(self, workloads: tuple[Workload, ...]) -> None:
+        self.reading_for.setdefault(self._current_id(), self.store.now)
         for workload in workloads:
             obj = self.store.workloads.get(workload)
             self.workloads[workload] = WorkloadView.of(workload.kind, deepcopy(obj)) if obj else Missing()

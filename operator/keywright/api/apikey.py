@@ -112,7 +112,7 @@ class ApiKeySpec(Model):
     rollout_restart: Annotated[tuple[Workload, ...], ListMap("kind", "name"), Field(max_length=16)] | None = (
         None
     )
-    """Workloads that are restarted after the key was replaced, where the chart enables that."""
+    """Workloads that are restarted after each reveal, the first included, where the chart enables that."""
     restrictions: Restrictions | None = None
     """From where the key may be used."""
     rate_limits: RateLimits | None = None

@@ -133,6 +133,7 @@ class Acting:
                 looked.namespace_terminating = await self._sight.namespace_terminating(namespace)
             case actions.ReadWorkloads():
                 looked.workloads |= await self._workloads.read(namespace, action.workloads)
+                memory.workloads_read(api_key.status.current_key_id, self._clock())
                 # Else a process that has slept would restart them for a key that is no longer current.
                 await self._reread(api_key)
 

@@ -29,8 +29,8 @@ class Memory:
     definite answer, `refused` those whose only reveal was refused. `written`, `settled` and
     `observed` are the newest resourceVersions that this process wrote, came to rest with, and was told of
     while `busy` with a pass; `secret_seen` and `secret_observed` those of the Secret that it read or wrote
-    and was told of. `restarted`: what this process has annotated workloads with. `finished`: this process
-    itself took the finalizer away.
+    and was told of. `restarted`: what this process has annotated workloads with; `restarting`: for which
+    key it reads them, and since when. `finished`: this process itself took the finalizer away.
     """
 
     held: dict[str, RawKey] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class Memory:
     verified: Verified | None = None
     told: set[Happening] = field(default_factory=set)
     restarted: dict[Workload, str] = field(default_factory=dict)
+    restarting: tuple[str | None, datetime] | None = None
     written: int = 0
     settled: int = 0
     observed: int = 0
@@ -92,6 +93,16 @@ class Memory:
         """Let go of a value that now stands in its Secret."""
         self.held.pop(key_id, None)
         self.accepted()
+
+    def workloads_read(self, key_id: str | None, now: datetime) -> None:
+        """Note that workloads were read for a key: only the first time counts."""
+        if self.restarting_since(key_id) is None:
+            self.restarting = key_id, now
+
+    def restarting_since(self, key_id: str | None) -> datetime | None:
+        """Return when workloads were first read for a key."""
+        known = self.restarting
+        return known[1] if known is not None and known[0] == key_id else None
 
     def forget_settled(self, api_key: ApiKey) -> None:
         """Let go of values whose generation is in status no more."""

@@ -108,6 +108,7 @@ class Sight:
             reporting_possible=looked.reporting_possible,
             clock_trusted=clock_trusted(self._client),
             rollout_restart=self._rollout_restart,
+            restarting_since=memory.restarting_since(api_key.status.current_key_id),
             workloads=looked.workloads,
             restarted=memory.restarted,
             foreign_digests=self._foreign_digests(api_key, looked.secret),

@@ -5,8 +5,8 @@ after a crash finds it there, and an operator at rest reads no workload. A resta
 template that names ApiKey and key, written under the resourceVersion of a workload that was read before the
 ApiKey was: the same one twice changes nothing, and none can follow one for a newer key.
 
-A first key restarts nothing: what waits for its Secret starts when that appears. Nor does an adopted one,
-whose value has not changed.
+Every reveal restarts, the first as well: whoever takes the Secret as optional runs without it. An adoption
+restarts nothing, since its value has not changed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from keywright.api.apikey import Cause
 from keywright.api.reasons import EventReason
 from keywright.keys.actions import Happening, ReadWorkloads, RestartWorkload
 from keywright.keys.generations import spoken
@@ -32,9 +33,8 @@ _SOONEST, _LATEST = timedelta(seconds=2), timedelta(minutes=1)
 
 
 def begin(facts: Facts) -> tuple[Workload, ...]:
-    """Return what is to be restarted for a generation that replaces the current one in the Secret now."""
-    replaces = facts.revision > 0
-    return facts.api_key.spec.rollout_restart or () if replaces and facts.seen.rollout_restart else ()
+    """Return what is to be restarted for a generation that becomes the current one by its reveal."""
+    return facts.api_key.spec.rollout_restart or () if facts.seen.rollout_restart else ()
 
 
 def remaining(facts: Facts) -> tuple[Workload, ...]:
@@ -79,7 +79,7 @@ def ends(facts: Facts) -> tuple[Happening, ...]:
     return tuple(
         _told(current, reason, _why_given_up(facts, workload), str(workload))
         for workload in _owed(facts)
-        if _over(facts, workload) and not _rolled_out(facts, workload)
+        if _over(facts, workload) and not _as_it_should_be(facts, workload)
     )
 
 
@@ -99,8 +99,8 @@ def hindrances(facts: Facts) -> Iterator[Happening]:
 
 def moments(facts: Facts) -> Iterator[datetime]:
     """Yield when to look at the workloads again: the longer it takes, the more seldom."""
-    since = facts.status.last_rotation_time
-    if since is not None and remaining(facts):
+    if remaining(facts):
+        since = facts.seen.restarting_since or facts.now
         yield facts.now + min(max((facts.now - since) / 10, _SOONEST), _LATEST)
         yield since + LIMIT
 
@@ -126,9 +126,17 @@ def _rolled_out(facts: Facts, workload: Workload) -> bool:
     return isinstance(found, WorkloadView) and found.rolled_out and _restarted(facts, workload, found)
 
 
+def _as_it_should_be(facts: Facts, workload: Workload) -> bool:
+    """Whether nobody need be told how it ended: it has rolled out, or may come a moment after its ApiKey."""
+    found, current = facts.seen.workloads.get(workload), facts.current
+    comes = isinstance(found, Missing) and current is not None and current.cause is Cause.FIRST
+    return comes or _rolled_out(facts, workload)
+
+
 def _too_late(facts: Facts) -> bool:
-    since = facts.status.last_rotation_time
-    return since is None or since + LIMIT <= facts.now
+    """Whether this process has waited long enough: after an outage the restart itself came late."""
+    since = facts.seen.restarting_since
+    return since is not None and since + LIMIT <= facts.now
 
 
 def _restarted(facts: Facts, workload: Workload, view: WorkloadView) -> bool:
@@ -164,7 +172,7 @@ def _why_given_up(facts: Facts, workload: Workload) -> str:
             return f"The {workload} is not restarted: it does not exist, and will start with the new key"
         case Refused(why=why):
             return f"The {workload} is not restarted: {why}"
-    return f"The {workload} has not rolled out an hour after the key was replaced: see kubectl rollout status"
+    return f"The {workload} has not rolled out after an hour: see kubectl rollout status"
 
 
 def _told(generation: Generation, reason: EventReason, note: str, subject: str = "") -> Happening:

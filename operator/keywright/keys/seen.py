@@ -78,7 +78,8 @@ class Seen:
     that have a record in the system namespace, where `records_possible` is False once that is going
     away. `sealing` is None, and `reporting_possible` may be False, for an ApiKey that is being deleted.
     `rollout_restart` says whether workloads may be restarted at all; `workloads` are those read in this
-    pass, `restarted` what this process has annotated them with.
+    pass, `restarted` what this process has annotated them with, `restarting_since` when it first read any for
+    the current key.
     """
 
     api_key: ApiKey
@@ -106,3 +107,4 @@ class Seen:
     rollout_restart: bool = False
     workloads: Mapping[Workload, Found] = field(default_factory=dict)
     restarted: Mapping[Workload, str] = field(default_factory=dict)
+    restarting_since: datetime | None = None

@@ -604,3 +604,36 @@ async def test_a_restart_that_is_not_granted_is_said_and_tried_again_until_it_is
     await process.act()
 
     assert 2 == generation_of(api, "web")
+
+
+async def test_one_that_never_rolls_out_is_waited_for_an_hour(
+    process: Process, api: TinyApi, clock: Clock
+) -> None:
+    deploy(api, "web")
+    process.hear()
+    for _ in range(2):
+        await process.act()
+        clock.now += timedelta(minutes=59)
+    assert "restarting" in api.objects[API_KEY]["status"]
+
+    await process.act()
+
+    assert "restarting" not in api.objects[API_KEY]["status"]
+    (note,) = [note for reason, note in process.told.events if reason == "WorkloadNotRestarted"]
+    assert "The Deployment web has not rolled out after an hour: see kubectl rollout status" == note
+    assert 2 == generation_of(api, "web")
+
+
+async def test_each_key_has_an_hour_of_its_own(process: Process, api: TinyApi, clock: Clock) -> None:
+    deploy(api, "web")
+    process.hear()
+    await process.act()
+    clock.now += timedelta(minutes=50)
+    rotate(api, process)
+    await process.act()
+    assert 3 == generation_of(api, "web")
+
+    clock.now += timedelta(minutes=50)
+    await process.act()
+
+    assert "restarting" in api.objects[API_KEY]["status"]

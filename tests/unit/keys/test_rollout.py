@@ -60,14 +60,32 @@ def current(store: Store) -> str:
     return f"{store.status['revision']}.{store.status['currentKeyID']}"
 
 
-def test_a_first_key_restarts_nothing() -> None:
+def test_a_first_key_restarts_who_runs_without_one() -> None:
     store = new_store(SPEC)
+    web = store.add_workload()
+    operator = Operator(store)
+
+    operator.run()
+
+    assert [(web, current(store))] == store.restarts
+    assert 1 == store.status["revision"]
+    assert "RestartingWorkloads" == rotating(store)
+    store.roll_out(web)
+    later(store, operator, 3)
+    assert "Idle" == rotating(store)
+    assert 1 == len(store.restarts)
+
+
+def test_one_that_comes_after_the_first_key_has_it_and_nobody_is_told() -> None:
+    store, operator = minted()
     store.add_workload()
 
-    Operator(store).run()
+    later(store, operator, 3)
 
+    assert ("Active", "Idle") == (store.ready(), rotating(store))
+    assert "restarting" not in store.status
     assert [] == store.restarts
-    assert "Idle" == rotating(store)
+    assert "WorkloadNotRestarted" not in operator.told
 
 
 def test_a_rotation_restarts_once_and_says_so_until_the_pods_are_new() -> None:
@@ -115,16 +133,30 @@ def test_each_generation_restarts_once_though_the_last_restart_is_not_over() -> 
     assert [(web, first), (web, current(store))] == store.restarts
 
 
-def test_an_adopted_value_has_not_changed_and_restarts_nothing() -> None:
-    store, operator, web = rotated()
-    store.roll_out(web)
-    later(store, operator, 3)
+@pytest.mark.parametrize("rotations", [0, 1])
+def test_an_adopted_value_has_not_changed_and_restarts_nothing(rotations: int) -> None:
+    store, operator = minted()
+    for number in range(rotations):
+        rotate(store, operator, f"token-{number}")
+    store.add_workload()
     store.wipe_status()
 
     Operator(store, number=1).run()
 
-    assert 2 == store.status["revision"]
-    assert 1 == len(store.restarts)
+    assert "Adopted" == store.keys[0]["cause"]
+    assert rotations + 1 == store.status["revision"]
+    assert [] == store.restarts
+
+
+def test_a_value_that_is_minted_anew_because_the_status_is_lost_with_the_seal_restarts() -> None:
+    store, _, web = rotated()
+    store.put_secret(None)
+    store.wipe_status()
+
+    Operator(store, number=1).run()
+
+    assert 1 == store.status["revision"]
+    assert (web, current(store)) == store.restarts[-1]
 
 
 def test_every_listed_workload_is_restarted_and_the_condition_names_those_that_are_left() -> None:
@@ -189,11 +221,11 @@ def test_it_is_looked_after_ever_more_seldom_and_given_up_after_an_hour() -> Non
     store, operator, _ = rotated()
     begun = store.now
     waits: list[float] = []
+    operator.told = []
     while rotating(store) == "RestartingWorkloads" and len(waits) < 200:
         assert operator.plan.due is not None
         waits.append((operator.plan.due - store.now).total_seconds())
         store.now = max(store.now, operator.plan.due)
-        operator.told = []
         operator.run()
 
     assert 1.5 < waits[0] < 2.5
@@ -282,10 +314,36 @@ def test_after_an_outage_of_hours_it_is_restarted_all_the_same() -> None:
     operator.run_until(activates)
     store.now += seconds(3 * 3600)
 
-    Operator(store, number=1).run()
-
+    after = Operator(store, number=1)
+    after.run()
     assert [(web, current(store))] == store.restarts
+    later(store, after, 59 * 60)
+    assert "RestartingWorkloads" == rotating(store), "the hour counts from the late restart"
+    assert "WorkloadNotRestarted" not in after.told
+
+    later(store, after, 60)
+
+    assert "Idle" == rotating(store)
+    assert 1 == len(store.restarts)
+
+
+def test_whoever_comes_after_a_late_restart_waits_an_hour_too() -> None:
+    store, operator = minted()
+    web = store.add_workload()
+    store.annotate("keywright.dev/rotate", "a")
+    operator.run_until(activates)
+    store.now += seconds(3 * 3600)
+    Operator(store, number=1).run_until(restarts)
+    second = Operator(store, number=2)
+
+    second.run()
+    assert "RestartingWorkloads" == rotating(store)
+    store.roll_out(web)
+    later(store, second, 3)
+
     assert "restarting" not in store.status
+    assert "WorkloadNotRestarted" not in second.told
+    assert 1 == len(store.restarts)
 
 
 @pytest.mark.parametrize("done", [activates, restarts], ids=["activated", "restarted"])
