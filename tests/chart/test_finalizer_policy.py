@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def policy(admin: Api, install: Callable[..., str]) -> None:
     """The chart with the policy, once it is in force."""
     install(finalizerPolicy={"enabled": True})
-    until(lambda: finalizers(admin), bool, seconds=60, what="the policy is in force")
+    until(lambda: finalizers(admin), bool, what="the policy is in force")
 
 
 def finalizers(admin: Api, *given: str, namespace: str = "default") -> list[str]:
@@ -66,7 +66,6 @@ def test_for_listed_namespaces_it_holds_in_those_only(admin: Api, install: Calla
     until(
         lambda: finalizers(admin, namespace="kube-public"),
         lambda found: not found,
-        seconds=60,
         what="the policy is in force for the listed namespace only",
     )
     assert [FINALIZER] == finalizers(admin)

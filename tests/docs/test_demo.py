@@ -44,7 +44,7 @@ def make(state: Path, kubectl: str) -> Callable[..., tuple[int, str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=240,
+            timeout=900,
             check=False,
         )
         print(f"make {' '.join(arguments)}: {time.monotonic() - began:.0f} s")
@@ -72,7 +72,7 @@ def test_it_tells_the_story_within_two_minutes_and_leaves_nothing(
     began = time.monotonic()
     code, told = make("demo")
     assert code == 0, told
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 120
     for chapter in CHAPTERS:
         assert chapter in told
     assert "\x1b" not in told

@@ -54,7 +54,7 @@ def kept(
     """An example by its name; what is left of it at the end is deleted."""
     example = ROOT / "examples" / request.param
     yield example
-    kubectl_as_admin("delete", *whole(example), "--ignore-not-found", "--timeout=100s")
+    kubectl_as_admin("delete", *whole(example), "--ignore-not-found", "--timeout=240s")
 
 
 def apply(kubectl: Kubectl, example: Path, *how: str) -> list[Object]:
@@ -68,7 +68,7 @@ def apply(kubectl: Kubectl, example: Path, *how: str) -> list[Object]:
     def good(seen: list[Object]) -> bool:
         return all(ready(obj) == GOOD[obj["kind"]] for obj in seen if obj["kind"] in GOOD)
 
-    return until(objects, good, seconds=60, what=f"{example.name} is ready")
+    return until(objects, good, what=f"{example.name} is ready")
 
 
 def assert_no_drift(kubectl: Kubectl, example: Path, *how: str) -> None:
@@ -76,7 +76,6 @@ def assert_no_drift(kubectl: Kubectl, example: Path, *how: str) -> None:
     until(
         lambda: kubectl.run("diff", *how, *whole(example)),
         lambda done: done == (0, ""),
-        seconds=30,
         what=f"no drift of {example.name}",
     )
 
@@ -96,7 +95,7 @@ def test_it_becomes_ready_does_not_drift_and_goes(kept: Path, admin: Api, kubect
     assert_no_drift(kubectl_as_admin, kept)
     apply(kubectl_as_admin, kept, "--server-side")
     assert_no_drift(kubectl_as_admin, kept, "--server-side")
-    kubectl_as_admin("delete", *whole(kept), "--timeout=100s")
+    kubectl_as_admin("delete", *whole(kept), "--timeout=240s")
     for obj in objects:
         if obj["kind"] == "Namespace":
             assert admin.find("Namespace", obj["metadata"]["name"]) is None
