@@ -32,7 +32,7 @@ LEASE = "keywright-operator"
 TAKEOVER = 20.0
 """Seconds within which another one acts when the leader was killed."""
 HANDOVER = 5.0
-"""Seconds within which another one acts when the leader has ended, as it was told: a standby looks every second.
+"""Seconds within which another one acts when the leader has ended, as it was told: standbys look each second.
 
 Without a release it would take the rest of a term, 7 at least.
 """

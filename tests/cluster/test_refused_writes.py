@@ -132,7 +132,7 @@ def test_a_refused_repair_does_not_stop_reporting(
     begun = len(_refusals(operator))
     until(lambda: len(_refusals(operator)) - begun, lambda count: count >= 2, what="it is refused again")
     team.edit(secret={"labels": {"tier": None, "level": "one"}})
-    secret = until(team.secret, lambda secret: "level" in secret["metadata"]["labels"], seconds=AT_ONCE)
+    secret = team.until_secret(lambda secret: "level" in secret["metadata"]["labels"], seconds=AT_ONCE)
     assert "tier" not in secret["metadata"]["labels"]
     key = team.until_ready()
     assert team.value() == value

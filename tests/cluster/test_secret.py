@@ -189,7 +189,7 @@ def test_entries_are_brought_in_place_around_the_value(team: Team) -> None:
     _write(team, {"not-ours": "kept", "a": "by hand"})
     template = {"data": {"a": "1", "b": None, "c": "$(KEY_ID)"}, "labels": {"tier": "silver", "x": None}}
     team.edit(secret=template)
-    secret = until(team.secret, lambda secret: "c" in secret["data"])
+    secret = team.until_secret(lambda secret: "c" in secret["data"])
     key = team.until_ready()
     assert (value_in(secret), key["status"]["revision"]) == (value, 1)
     assert {"apiKey", "a", "c", "not-ours"} == set(secret["data"])
@@ -204,12 +204,11 @@ def test_entries_and_labels_changed_by_hand_are_restored_and_an_event_says_so(te
     value = team.value()
     by_hand = {"labels": {"tier": "lead", "keywright.dev/project": None, "theirs": "kept"}}
     team.api.patch("Secret", "checkout", team.namespace, {"metadata": by_hand})
-    labels = until(team.secret, lambda secret: secret["metadata"]["labels"]["tier"] == "gold")["metadata"][
-        "labels"
-    ]
+    restored = team.until_secret(lambda secret: secret["metadata"]["labels"]["tier"] == "gold")
+    labels = restored["metadata"]["labels"]
     assert (labels["keywright.dev/project"], labels["theirs"]) == ("payments", "kept")
     _write(team, {"a": "by hand"})
-    secret = until(team.secret, lambda secret: value_in(secret, "a") == "1")
+    secret = team.until_secret(lambda secret: value_in(secret, "a") == "1")
     assert value_in(secret) == value
     assert team.until_event("SecretRestored")["type"] == "Normal"
     assert team.until_ready()["status"]["revision"] == 1

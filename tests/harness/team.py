@@ -143,6 +143,11 @@ class Team:
         """Read a Secret."""
         return self.api.get("Secret", name, self.namespace)
 
+    def until_secret(self, holds: Callable[[Object], object], *, seconds: float = PATIENCE) -> Object:
+        """Wait until the Secret `checkout` is as wanted, and return it; a failure does not show its value."""
+        until(lambda: bool(holds(self.secret())), bool, seconds=seconds, what="the Secret is as wanted")
+        return self.secret()
+
     def value(self, name: str = "checkout") -> str:
         """Return the raw key in a Secret."""
         return value_in(self.secret(name))
