@@ -155,10 +155,13 @@ class Operator:
     def wait_until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Return what a condition returns once that is something."""
         deadline = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"it did not come about: {self.facts[-20:]}\n{self.log}"
+        while True:
+            runs = self.runs
+            if found := condition():
+                return found
+            problem = "it did not come about" if runs else "the operator has ended"
+            assert runs and time.monotonic() < deadline, f"{problem}: {self.facts[-20:]}\n{self.log}"  # noqa: PT018
             time.sleep(0.05)
-        return found
 
     def exit_code(self) -> int:
         """Return the exit status of an end of its own."""

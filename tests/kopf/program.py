@@ -10,11 +10,13 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from keywright.controller.cache import KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keywright.controller.cache import Cache
-    from keywright.controller.ports import Realm
+    from keywright.controller.ports import Options
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -28,21 +30,32 @@ class StandIn:
         cache: Cache,
         recorder: Recorder,
         *,
-        realm: Realm,
+        options: Options,
         wake: Callable[[str], None],
         **_others: object,
     ) -> None:
         del client, recorder
         self._cache = cache
         self._wake = wake
-        _tell(system_namespace=realm.system_namespace)
+        _tell(system_namespace=options.realm.system_namespace)
 
     def observe(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
-        """Tell of the event and wake its object."""
+        """Tell of the event and wake its object; Secrets and Namespaces are watched without kopf."""
+        if kind not in KINDS:
+            return
         metadata = obj["metadata"]
         key = f"{kind}:{metadata['namespace']}/{metadata['name']}"
         _tell(event=event_type or "LISTED", key=key, uid=metadata["uid"])
         self._wake(key)
+
+    def wake_all(self) -> None:
+        """Wake everything that is known, because waking had no effect until now."""
+        for kind in KINDS:
+            for name in self._cache.keys(kind):
+                self._wake(f"{kind}:{name}")
+
+    def stand_by(self) -> None:
+        """Nothing is kept here."""
 
     async def reconcile(self, key: str) -> float | None:
         """Tell of the pass."""
