@@ -13,6 +13,7 @@ import pytest
 
 from docs.markdown import ROOT
 from harness.api import Api
+from harness.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,3 +109,4 @@ def test_in_somebody_elses_cluster_it_touches_no_namespace_that_it_did_not_make(
     assert "namespace shop that the demo did not make" in told
     assert "deletionTimestamp" not in admin.get("Namespace", "shop")["metadata"]
     admin.delete("Namespace", "shop")
+    until(lambda: admin.find("Namespace", "shop"), lambda found: found is None, what="the namespace is gone")
