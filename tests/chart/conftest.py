@@ -114,7 +114,7 @@ def open_shop(admin: Api) -> Callable[[], Team]:
     def make() -> Team:
         ensure_namespace(admin, "shop")
         team = Team(admin, "shop")
-        if until(partial(_projects, team), lambda found: found is not None, seconds=60) == []:
+        if until(partial(_projects, team), lambda found: found is not None) == []:
             team.project()
         return team
 

@@ -41,8 +41,8 @@ def namespace(admin: Api, install: Callable[..., str]) -> str:
             }
         )
     # Its last rule of all: once admin has it, the cluster's roles have been put together.
-    until(lambda: may(admin, "admin", name, "projects"), lambda verbs: "create" in verbs, seconds=60)
-    until(lambda: may(admin, "edit", name, "revocations"), lambda verbs: "create" in verbs, seconds=60)
+    until(lambda: may(admin, "admin", name, "projects"), lambda verbs: "create" in verbs)
+    until(lambda: may(admin, "edit", name, "revocations"), lambda verbs: "create" in verbs)
     return name
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def policy(admin: Api, install: Callable[..., str]) -> None:
     """The chart with the policy, once it is in force."""
     install(finalizerPolicy={"enabled": True})
-    until(lambda: finalizers(admin), bool, seconds=60, what="the policy is in force")
+    until(lambda: finalizers(admin), bool, what="the policy is in force")
 
 
 def finalizers(admin: Api, *given: str, namespace: str = "default") -> list[str]:
@@ -55,7 +55,8 @@ def test_a_mint_is_three_writes(
     log = kubeconfig.with_name("audit.log")
     writes = Writes(operator, log if log.exists() else None, user)
     shop.minted()
-    assert ["update apikeys/status", "create secrets", "update apikeys/status"] == writes.counted()
+    written = until(writes.counted, lambda seen: len(seen) >= 3)
+    assert ["update apikeys/status", "create secrets", "update apikeys/status"] == written
     for name in ("warm-up", "checkout"):
         shop.delete(name)
         shop.until_gone(name)
@@ -66,7 +67,6 @@ def test_for_listed_namespaces_it_holds_in_those_only(admin: Api, install: Calla
     until(
         lambda: finalizers(admin, namespace="kube-public"),
         lambda found: not found,
-        seconds=60,
         what="the policy is in force for the listed namespace only",
     )
     assert [FINALIZER] == finalizers(admin)

@@ -62,7 +62,6 @@ def test_its_pods_are_made_where_pod_security_is_strictest(
             kubectl_as_admin("get", "-n", NAMESPACE, "deployment", "keywright-operator", "-ojson")
         )["status"],
         lambda status: status.get("updatedReplicas") and status["observedGeneration"] == 2,
-        seconds=60,
     )
     failures = [one for one in status["conditions"] if one["type"] == "ReplicaFailure"]
     assert [] == failures

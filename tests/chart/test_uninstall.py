@@ -36,8 +36,8 @@ def keys(
     shop, operator = open_shop(), start_operator()
     shop.minted()
     admin.create(manifests.project("shop", "billing", defaultKey={}))
-    until(lambda: shop.find("billing-default"), bool, seconds=60, what="the default key")
-    shop.until_ready("billing-default", seconds=60)
+    until(lambda: shop.find("billing-default"), bool, what="the default key")
+    shop.until_ready("billing-default")
     return operator
 
 
@@ -83,4 +83,4 @@ def nothing_is_left(admin: Api) -> None:
     assert set() == secrets(admin)
     assert admin.find("Namespace", NAMESPACE) is None
     admin.delete("Namespace", "shop")
-    until(lambda: admin.find("Namespace", "shop"), lambda found: found is None, seconds=60)
+    until(lambda: admin.find("Namespace", "shop"), lambda found: found is None)

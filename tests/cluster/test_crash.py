@@ -60,7 +60,6 @@ def test_a_burst_of_keys_survives_three_kills(
     keys = until(
         lambda: team.api.list("ApiKey", team.namespace),
         lambda keys: len(keys) == KEYS and all(ready(key) == "Active" for key in keys),
-        seconds=60,
     )
     history.caught_up()
     secrets = {one["metadata"]["name"]: one for one in team.api.list("Secret", team.namespace)}

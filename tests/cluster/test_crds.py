@@ -18,7 +18,7 @@ import yaml
 
 from cluster.crd_examples.cases import Case, Examples, Manifest, load, merged
 from cluster.crd_examples.demands import Cause, demands, values_at
-from harness.waiting import until
+from harness.waiting import PATIENCE, until
 from keywright.api.apikey import ApiKey
 from keywright.api.project import Project
 from keywright.api.revocation import Revocation
@@ -76,7 +76,7 @@ class Corner:
             json=body,
             params={"fieldValidation": "Strict", "fieldManager": "examples", **query},
             headers=_HEADERS.get(method),
-            timeout=30,
+            timeout=PATIENCE,
         )
         return answer.status_code, answer.json()
 

@@ -123,6 +123,11 @@ def home(operator: Operator, make_team: Callable[[], Team]) -> Home:
     made = Home(make_team(), make_team(), make_team())
     for name, spec in PROJECTS.items():
         made.here.project(name, **spec)
+    for team, name in (
+        (made.elsewhere, "payments"),
+        *((made.here, name) for name in ("payments", *PROJECTS)),
+    ):
+        until_reason(team.api, "Accepted", name, team.namespace, kind="Project")
     namespace = made.full.namespace
     metadata = {"name": "no-secrets", "namespace": namespace}
     spec = {"hard": {"count/secrets": "0"}}
@@ -181,7 +186,7 @@ def test_a_kstatus_that_watches_a_whole_life_is_never_misled(
     team.until_gone("watched")
     versions = until(
         lambda: settling.versions("ApiKey", "watched"),
-        lambda versions: versions[-1].deleted,
+        lambda versions: versions and versions[-1].deleted,
         what="its end is recorded",
     )
     verdicts = kstatus.judge(*(one.obj for one in versions))
@@ -254,7 +259,6 @@ def test_kstatus_waits_and_then_gives_up_on_what_a_person_must_mend(
     key = until(
         lambda: home.here.get(name),
         lambda key: progress(key) == {"Stalled"},
-        seconds=90,
         what=f"{name} is Stalled",
     )
     assert condition(key)["reason"] == reason
@@ -262,7 +266,9 @@ def test_kstatus_waits_and_then_gives_up_on_what_a_person_must_mend(
     verdicts = kstatus.judge(*versions)
     assert distinct(verdicts) == [IN_PROGRESS, FAILED]
     assert verdicts[-1] == Verdict(FAILED, condition(key)["message"])
-    told = [one.message for obj, one in zip(versions, verdicts, strict=True) if condition(obj)]
+    # A Secret in the way may be found only when the operator's own is refused, while it says Minting.
+    reasons = [condition(obj).get("reason") for obj in versions]
+    told = [one.message for why, one in zip(reasons, verdicts, strict=True) if why not in {None, "Minting"}]
     assert set(told) == {condition(key)["message"]}, "while it waits it says for what"
 
 

@@ -119,9 +119,7 @@ def platform(admin: Api, operator: Operator) -> Iterator[None]:
     def remove() -> None:
         for name in names:
             admin.delete("Namespace", name)
-        until(
-            lambda: [admin.find("Namespace", name) for name in names], lambda seen: not any(seen), seconds=60
-        )
+        until(lambda: [admin.find("Namespace", name) for name in names], lambda seen: not any(seen))
 
     remove()
     for name in names:
@@ -205,6 +203,7 @@ def _tell(captures: Captures, admin: Api, files: Path) -> list[str]:
         "apply -f leaked.yaml", "-n platform wait --for=condition=Ready krev --all --timeout=60s"
     )
     third = _until_revision(admin, "checkout", 3)
+    until_reason(admin, "InForce", f"k-{second}", "keywright-system", kind="Revocation")
     captures.capture("-n shop get ak checkout")
     captures.capture("get krev -A", keep=lambda line: line.startswith("NAMESPACE") or second in line)
     _until_events(admin, "checkout", 4)
@@ -212,6 +211,7 @@ def _tell(captures: Captures, admin: Api, files: Path) -> list[str]:
 
     captures.say("## A key that is deleted is revoked")
     captures.capture("-n shop delete ak storefront")
+    until_reason(admin, "InForce", f"k-{first[1]}", "keywright-system", kind="Revocation")
     captures.capture(
         "get krev -A -o wide", keep=lambda line: line.startswith("NAMESPACE") or first[1] in line
     )

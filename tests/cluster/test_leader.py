@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 import urllib.error
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from harness import audit
 from harness.account import ACCOUNT, write_kubeconfig
 from harness.operator import Operator
 from harness.proxy import Proxy
-from harness.team import ROTATE, digest_of, generations
-from harness.waiting import until
+from harness.team import ROTATE, digest_of, generations, ready
+from harness.waiting import PATIENCE, until
 from harness.writes import WRITING
 
 if TYPE_CHECKING:
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 LEASE = "keywright-operator"
 TAKEOVER = 20.0
-"""Seconds within which another one acts when the leader was killed; 2 when it was told to end."""
+"""Seconds within which another one acts when the leader was killed."""
+HANDOVER = 5.0
+"""Seconds within which another one acts when the leader has ended, as it was told: standbys look each second.
+
+Without a release it would take the rest of a term, 7 at least.
+"""
+TERM = 10.0
+"""Seconds for which nobody else takes a Lease that is not renewed."""
 
 
 class Replica(NamedTuple):
@@ -96,7 +103,7 @@ def proxy(admin: Api) -> Iterator[Proxy]:
     made.stop()
 
 
-def test_one_of_two_acts_and_told_to_end_hands_over_within_two_seconds(
+def test_one_of_two_acts_and_told_to_end_hands_over_at_once(
     admin: Api, system_namespace: str, pair: tuple[Replica, Replica], team: Team, audit_log: Path | None
 ) -> None:
     leader, standby = pair
@@ -110,28 +117,30 @@ def test_one_of_two_acts_and_told_to_end_hands_over_within_two_seconds(
         until(lambda: _writes(audit_log, leader), bool, what="the audit log tells of the leader's writes")
         assert [] == _writes(audit_log, standby)
 
-    told = datetime.now(UTC)
     assert leader.operator.stop() == 0
+    ended = datetime.now(UTC)
     team.create("next")
     team.until_ready("next")
     (leading,) = standby.logged("leading")
-    assert (datetime.fromisoformat(leading["timestamp"]) - told).total_seconds() < 2
+    assert (datetime.fromisoformat(leading["timestamp"]) - ended).total_seconds() < HANDOVER
     assert admin.get("Lease", LEASE, system_namespace)["spec"]["leaseTransitions"] == 1
 
 
 def test_killed_it_is_succeeded_within_twenty_seconds_and_nothing_is_lost(
-    pair: tuple[Replica, Replica], team: Team
+    admin: Api, system_namespace: str, pair: tuple[Replica, Replica], team: Team
 ) -> None:
     leader, standby = pair
     before = team.minted()
     leader.operator.kill()
-    begun = time.monotonic()
+    killed = datetime.now(UTC)
+    renewed = admin.get("Lease", LEASE, system_namespace)["spec"]["renewTime"]
     team.create("next")
     team.annotate({ROTATE: "now"})
-    team.until_ready("next", seconds=TAKEOVER)
-    took = time.monotonic() - begun
-    assert standby.leads()
-    assert 5 < took < TAKEOVER, "not before the dead one's term was over"
+    team.until_ready("next")
+    (leading,) = standby.logged("leading")
+    began = datetime.fromisoformat(leading["timestamp"])
+    assert (began - killed).total_seconds() < TAKEOVER
+    assert (began - datetime.fromisoformat(renewed)).total_seconds() >= TERM, "the dead one's term was over"
     team.until_revision(2)
     assert team.get()["status"]["keys"][1]["id"] == before["status"]["currentKeyID"]
 
@@ -147,13 +156,15 @@ def test_stopped_past_its_term_it_writes_nothing_more_and_ends(
     leader.operator.process.send_signal(signal.SIGSTOP)  # in the middle of them
     for name in names:
         team.annotate({ROTATE: "now"}, name)
-    until(lambda: _leads(standby), bool, seconds=2 * TAKEOVER, what="the other one leads")
+    until(lambda: _leads(standby), bool, what="the other one leads")
     resumed = datetime.now(UTC)
     leader.operator.process.send_signal(signal.SIGCONT)
-    assert leader.operator.process.wait(timeout=30) not in {0, -signal.SIGKILL}
+    assert leader.operator.process.wait(timeout=PATIENCE) not in {0, -signal.SIGKILL}
     assert leader.logged("lost the Lease")
     for name in names:
-        key = team.until_ready(name, seconds=40)
+        key = team.until(
+            lambda key: ready(key) == "Active" and "now" in key["status"].get("handledTokens", []), name
+        )
         assert [digest_of(team.value(name))] == [g["digest"] for g in generations(key, "Active")]
     history.caught_up()
     for name in names:
@@ -178,12 +189,12 @@ def test_what_people_do_to_the_lease(
     assert (leader.leads(), standby.leads()) == (True, False)
 
     admin.patch("Lease", LEASE, system_namespace, {"spec": {"holderIdentity": "somebody else"}})
-    assert leader.operator.process.wait(timeout=30) not in {0, -signal.SIGKILL}
+    assert leader.operator.process.wait(timeout=PATIENCE) not in {0, -signal.SIGKILL}
     (line,) = leader.logged("lost the Lease")
     assert "somebody else" in line["error"]
     assert leader.logged("the operator ends")
     team.create("next")
-    team.until_ready("next", seconds=2 * TAKEOVER)
+    team.until_ready("next")
     assert standby.leads()
 
 
@@ -211,14 +222,14 @@ def test_cut_off_alone_it_stops_acting_before_another_one_begins_and_ends_once_i
     standby.operator.until_ready()
     team.minted()
     proxy.cut()
-    until(standby.leads, bool, seconds=2 * TAKEOVER, what="the other one leads")
+    until(standby.leads, bool, what="the other one leads")
     assert not leader.leads()
     team.create("next")
     team.until_ready("next")
     status, _ = until(leader.ready, lambda ready: ready[0] == 503)
     assert status == 503
     proxy.heal()
-    assert leader.operator.process.wait(timeout=60) not in {0, -signal.SIGKILL}
+    assert leader.operator.process.wait(timeout=PATIENCE) not in {0, -signal.SIGKILL}
     assert leader.logged("lost the Lease")
 
 
@@ -232,18 +243,18 @@ def test_when_nobody_can_reach_the_api_server_it_lives_on_and_goes_on_afterwards
     team.minted()
     proxy.cut()
     team.create("next")
-    until(only.leads, lambda leads: not leads, seconds=TAKEOVER, what="its term is over")
-    until(only.ready, lambda ready: ready[0] == 503, seconds=TAKEOVER)
+    until(only.leads, lambda leads: not leads, what="its term is over")
+    until(only.ready, lambda ready: ready[0] == 503)
     assert only.operator.get("/healthz") == "ok\n"
     proxy.heal()
-    team.until_ready("next", seconds=60)
+    team.until_ready("next")
     assert only.leads()
     assert (process.poll(), len(only.logged("lost the Lease"))) == (None, 0)
 
     proxy.cut()
     begun = time.monotonic()
     assert only.operator.stop() == 0
-    assert time.monotonic() - begun < 4, "a release that is not answered holds nothing up"
+    assert time.monotonic() - begun < 15, "a release that is not answered, for 30 s, holds nothing up"
 
 
 @pytest.mark.usefixtures("leaks")
@@ -261,10 +272,10 @@ def test_while_the_system_namespace_goes_and_no_lease_can_be_the_last_leader_goe
         team.minted()
         admin.delete("Namespace", going)
         refused = 'keywright_api_requests_total{code="403",resource="leases",verb="create"}'
-        until(lambda: one.metric(refused), lambda count: count >= 4, seconds=60, what="its term is over")
+        until(lambda: one.metric(refused), lambda count: count >= 4, what="its term is over")
         assert one.metric("keywright_leader") == 1
         team.delete()
-        team.until_gone(seconds=30)
+        team.until_gone()
     finally:
         admin.patch("ConfigMap", "holding", going, {"metadata": {"finalizers": None}})
         assert one.stop() == 0
@@ -279,8 +290,7 @@ class _Write(NamedTuple):
 def _writes(audit_log: Path, replica: Replica) -> list[_Write]:
     """Return the writes of one replica, those of Leases aside."""
     found = []
-    for line in audit_log.read_bytes().rpartition(b"\n")[0].splitlines():
-        entry = json.loads(line)
+    for entry in audit.entries(audit_log):
         tokens = entry["user"].get("extra", {}).get("authentication.kubernetes.io/credential-id", [])
         resource = entry.get("objectRef", {}).get("resource")
         if replica.token in tokens and entry["verb"] in WRITING and resource != "leases":

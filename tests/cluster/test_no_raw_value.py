@@ -13,8 +13,10 @@ from urllib.parse import quote
 
 import pytest
 
+from harness import audit
 from harness.leaks import found
 from harness.team import ROTATE
+from harness.waiting import until
 from keywright.api.project import KeyType
 from keywright.keys import raw
 
@@ -46,7 +48,7 @@ def harvest(operator: Operator, make_team: Callable[[], Team], leaks: Leaks) -> 
         team.annotate({ROTATE: "a"}, name)
         team.until_revision(2, name)
         seen.add(team.value(name))
-    assert leaks.values >= seen, "the search must know what it looks for"
+    until(lambda: len(seen - leaks.values), lambda missing: missing == 0, what="every value is known")
     return leaks
 
 
@@ -98,7 +100,8 @@ def test_no_value_is_in_any_object(harvest: Leaks, admin: Api, kind: str) -> Non
     objects = admin.list(kind)
     assert kind == "Revocation" or objects
     versions = harvest.told[kind]
-    assert len(versions) >= len(objects), "every version of the run, of what is gone by now as well"
+    what = "every version of the run is known, of what is gone by now as well"
+    until(lambda: len(versions), lambda count: count >= len(objects), what=what)
     assert set() == harvest.found_in(json.dumps(objects) + "\n".join(versions))
 
 
@@ -129,7 +132,7 @@ def _without_policies(audit_log: Path) -> Iterator[str]:
     A policy whose message quotes a Secret (test_refused_writes.py has one) thereby writes it there itself:
     into an annotation of its own and into the status of the refusal.
     """
-    for line in audit_log.read_text().splitlines():
+    for line in audit.lines(audit_log):
         if "ValidatingAdmissionPolicy" not in line:
             yield line
             continue

@@ -62,7 +62,7 @@ def loosened(admin: Api, *plurals: str) -> Iterator[None]:
 def _write(admin: Api, obj: Object, status: Any = None) -> None:
     """Create an object, once the loosened schema is in force."""
     what = f"{obj['metadata']['name']} is taken"
-    until(lambda: _taken(admin, obj), bool, seconds=30, what=what)
+    until(lambda: _taken(admin, obj), bool, what=what)
     if status is not None:
         metadata = obj["metadata"]
         admin.patch(obj["kind"], metadata["name"], metadata["namespace"], {"status": status}, "status")
@@ -95,7 +95,7 @@ def poisoned(admin: Api, make_team: Callable[[], Team], operator: Operator) -> I
     yield team
     with loosened(admin, "apikeys", "projects", "revocations"):
         for name in [*SPECS, *STATUSES]:
-            until(partial(_gone, admin, name, where), bool, seconds=30, what=f"{name} is gone")
+            until(partial(_gone, admin, name, where), bool, what=f"{name} is gone")
 
 
 def test_others_are_minted_and_rotated_and_deleted_meanwhile(poisoned: Team, operator: Operator) -> None:

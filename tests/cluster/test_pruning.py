@@ -69,7 +69,11 @@ def test_a_record_goes_thirty_days_after_its_key_could_have_been_valid(
     young, old = write("k-" + "y" * 16, age=timedelta(days=29)), write("k-" + "x" * 16, age=PAST)
     until_gone(admin, old, system_namespace)
     assert ready(standing(admin, young, system_namespace)) == "InForce"
-    assert [line["key_id"] for line in operator.lines() if line["event"] == "Pruned a record"] == ["x" * 16]
+    until(
+        lambda: [line["key_id"] for line in operator.lines() if line["event"] == "Pruned a record"],
+        lambda pruned: pruned == ["x" * 16],
+        what="the log tells of it",
+    )
 
 
 def test_what_a_person_wrote_stays(

@@ -199,7 +199,7 @@ def test_what_falls_due_while_suspended_is_one_key_on_resume(admin: Api, team: T
     team.revoke("leaked", keyID=key_id)
     team.annotate({ROTATE: "a"})
     admin.delete("Secret", "checkout", team.namespace)
-    team.until(lambda key: generations(key)[0]["state"] == "Revoked", seconds=10)
+    team.until(lambda key: generations(key)[0]["state"] == "Revoked")
     due = datetime.fromisoformat(key["status"]["keys"][0]["createdAt"]) + timedelta(seconds=11)
     until(lambda: datetime.now(UTC), lambda now: now > due, what="the rotation is missed")
     suspended = team.looked_at()

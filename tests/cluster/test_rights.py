@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import audit
 from harness.account import ACCOUNT
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def test_nothing_was_forbidden_but_what_a_test_provoked(operator: Operator, audi
     assert operator.process.poll() is None
     forbidden: Counter[tuple[str, str]] = Counter()
     asked = 0
-    for line in audit_log.read_text().splitlines():
-        entry = json.loads(line)
+    for entry in audit.entries(audit_log):
         if entry["user"]["username"] != USER:
             continue
         asked += 1

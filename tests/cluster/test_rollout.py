@@ -38,7 +38,7 @@ def start(start_operator: Callable[..., Operator], restarting_kubeconfig: Path) 
         arguments = [f"--namespaces={team.namespace}", *(["--rollout-restart"] if flag else [])]
         account = {"kubeconfig": restarting_kubeconfig} if granted else {}
         running.append(start_operator(*arguments, **account))
-        return running[-1].until_ready(seconds=90)
+        return running[-1].until_ready()
 
     yield begin
     for operator in running:
@@ -52,7 +52,7 @@ def shop(
     """A team whose operator may restart workloads."""
     team = make_team()
     arguments = (f"--namespaces={team.namespace}", "--rollout-restart")
-    operator = start_operator(*arguments, kubeconfig=restarting_kubeconfig).until_ready(seconds=90)
+    operator = start_operator(*arguments, kubeconfig=restarting_kubeconfig).until_ready()
     yield team
     assert operator.stop() == 0
 
@@ -178,7 +178,7 @@ def test_what_a_killed_operator_has_left_the_next_one_restarts_once(team: Team, 
     operator = start(team, granted=False)
     team.minted(rotation=AT_ONCE, rolloutRestart=listed)
     refused = "install the chart with rolloutRestart: true"
-    key = team.until(lambda key: refused in condition(key, "Rotating")["message"], seconds=90)
+    key = team.until(lambda key: refused in condition(key, "Rotating")["message"])
     assert (ready(key), rotating(key)) == ("Active", "RestartingWorkloads")
     assert key["status"]["restarting"] == listed
     assert refused in team.until_event("WorkloadNotRestarted")["note"]
@@ -186,11 +186,11 @@ def test_what_a_killed_operator_has_left_the_next_one_restarts_once(team: Team, 
     assert [restarts(team, one) for one in listed] == [0, 0]
 
     second = start(team)
-    until(lambda: restarts(team, listed[0]), bool, seconds=90, what="the first is restarted")
+    until(lambda: restarts(team, listed[0]), bool, what="the first is restarted")
     second.kill()
     start(team)
 
-    team.until(lambda key: rotating(key) == "Idle", seconds=90)
+    team.until(lambda key: rotating(key) == "Idle")
     assert [restarts(team, one) for one in listed] == [1, 1]
 
 
@@ -206,8 +206,8 @@ def test_two_operators_restart_once(team: Team, start: Start) -> None:
         for name in names:
             rotate(team, f"token-{revision}", name)
         for name in names:
-            team.until_revision(revision, name, seconds=90)
-            team.until(lambda key: rotating(key) == "Overlap", name, seconds=90)
+            team.until_revision(revision, name)
+            team.until(lambda key: rotating(key) == "Overlap", name)
 
     assert [restarts(team, listed[name]) for name in names] == [3] * 4
     assert restarts(team, shared) == 12, "once for each key of each ApiKey"

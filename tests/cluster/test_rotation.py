@@ -36,8 +36,8 @@ def slow(operator: object, make_team: Callable[[], Team]) -> dict[str, Team]:
     """Keys that something happens to after a while, each `checkout` of a team: made at once, to wait once."""
     assert operator
     specs: dict[str, dict[str, Any]] = {
-        "interval": {"rotation": {"interval": "10s", "overlap": "8s"}},
-        "lifetime": {"expiresAfter": "20s", "rotation": {"beforeExpiry": "10s", "overlap": "1h"}},
+        "interval": {"rotation": {"interval": "30s", "overlap": "20s"}},
+        "lifetime": {"expiresAfter": "80s", "rotation": {"beforeExpiry": "40s", "overlap": "1h"}},
         "never": {"expiresAfter": "12s", "rotation": {"policy": "Never", "overlap": "5s"}},
         "cron": {"rotation": {"schedule": "* * * * *", "overlap": "30s"}},
     }
@@ -58,8 +58,8 @@ def test_an_interval_replaces_the_key_beside_the_old_one(slow: dict[str, Team]) 
     assert (new["cause"], new["revision"]) == ("Scheduled", 2)
     assert key["status"]["currentKeyID"] == new["id"]
     assert digest_of(team.value()) == new["digest"]
-    assert seconds_between(old["retiringSince"], old["retiresAt"]) == 8
-    assert 10 <= seconds_between(old["createdAt"], new["createdAt"]) <= 13
+    assert seconds_between(old["retiringSince"], old["retiresAt"]) == 20
+    assert 28 <= seconds_between(old["createdAt"], new["createdAt"]) <= 50
     assert (condition(key, "Rotating")["status"], condition(key, "Rotating")["reason"]) == ("True", "Overlap")
     assert ready(key) == "Active"
 
@@ -68,9 +68,9 @@ def test_a_lifetime_is_renewed_before_its_end(slow: dict[str, Team]) -> None:
     key = slow["lifetime"].until_revision(2)
     new, old = generations(key)
     assert (new["state"], old["state"], new["cause"]) == ("Active", "Retiring", "Scheduled")
-    assert 10 <= seconds_between(old["createdAt"], new["createdAt"]) <= 13
+    assert 40 <= seconds_between(old["createdAt"], new["createdAt"]) <= 60
     assert old["retiresAt"] == old["expiresAt"], "an overlap does not prolong a life"
-    assert seconds_between(new["createdAt"], new["expiresAt"]) == 20
+    assert seconds_between(new["createdAt"], new["expiresAt"]) == 80
 
 
 def test_never_means_never_but_a_token_still_acts(slow: dict[str, Team]) -> None:
@@ -79,6 +79,7 @@ def test_never_means_never_but_a_token_still_acts(slow: dict[str, Team]) -> None
     assert key["status"]["revision"] == 1
     assert "nextRotationTime" not in key["status"]
     assert condition(key, "Stalled")["status"] == "True"
+    team.edit(expiresAfter="1h")
     team.annotate({ROTATE: "after-all"})
     assert generations(team.until_revision(2))[0]["cause"] == "Requested"
     team.until_ready()
@@ -201,7 +202,7 @@ def test_an_edit_of_the_overlap_moves_the_end_of_the_old_key(team: Team) -> None
     team.edit(rotation={"policy": "Never", "overlap": "1s"})
     (moved,) = generations(team.until(lambda key: _overlap(key) != 7200))[1:]
     end, since = datetime.fromisoformat(moved["retiresAt"]), datetime.fromisoformat(old["retiringSince"])
-    assert since + timedelta(seconds=1) <= end <= since + timedelta(seconds=40), "never before the edit"
+    assert since + timedelta(seconds=1) <= end <= datetime.now(UTC) + timedelta(seconds=1), "at once"
     until(lambda: datetime.now(UTC), lambda now: now > end)
     team.edit(rotation={"policy": "Never", "overlap": "3h"})
     assert generations(team.looked_at())[1]["retiresAt"] == moved["retiresAt"], "an end that passed stays"
@@ -262,11 +263,15 @@ def test_editing_anything_else_mints_nothing(team: Team) -> None:
 
 def test_a_cron_schedule_rotates_at_its_minute(slow: dict[str, Team]) -> None:
     team = slow["cron"]
-    key = team.until(lambda key: (key["status"].get("revision") or 0) >= 2, seconds=80)
+    key = team.until(lambda key: (key["status"].get("revision") or 0) >= 2)
     new, old = generations(key)[:2]
     assert (new["state"], new["cause"]) == ("Active", "Scheduled")
-    assert datetime.fromisoformat(new["createdAt"]).second <= 5
-    assert digest_of(team.value()) == new["digest"]
+    assert datetime.fromisoformat(new["createdAt"]).second <= 30
+    until(
+        lambda: (generations(team.get(), "Active")[0]["digest"], digest_of(team.value())),
+        lambda digests: digests[0] == digests[1],
+        what="the Secret holds the newest key",
+    )
     assert seconds_between(old["retiringSince"], old["retiresAt"]) == 30
     assert datetime.fromisoformat(key["status"]["nextRotationTime"]).second == 0
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import rbac
+from harness.account import ACCOUNT
 from harness.team import ROTATE, generations
+from harness.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,3 +76,16 @@ def _grant(admin: Api, namespace: str, values: dict[str, object]) -> None:
         if obj["kind"] == "ClusterRole":
             live = admin.get("ClusterRole", obj["metadata"]["name"])
             admin.replace({**live, "rules": obj["rules"]})
+    granted = values != WITHOUT
+    until(lambda: _may_list_secrets(admin, namespace), lambda may: may is granted, what="the rights count")
+
+
+def _may_list_secrets(admin: Api, namespace: str) -> bool:
+    user = f"system:serviceaccount:{namespace}:{ACCOUNT}"
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": {"verb": "list", "resource": "secrets"}},
+    }
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return bool(admin.request("POST", path, review)["status"]["allowed"])

@@ -52,7 +52,7 @@ def test_a_storm_of_rotations_under_two_operators(
     for name in NAMES:
         team.create(name, **SPEC)
     for name in NAMES:
-        team.until_ready(name, seconds=40)
+        team.until_ready(name)
     with _taking_turns(both):
         for number in range(ROUNDS):
             for name in NAMES:
@@ -90,13 +90,13 @@ def test_mints_rotations_and_deletions_at_once_under_two_operators(
         for name in NAMES:
             team.create(name, **SPEC)  # both find out at once that each of them has no key
         for name in NAMES:
-            team.until_ready(name, seconds=60)
+            team.until_ready(name)
         for name in NAMES:
             team.annotate({ROTATE: "token"}, name)
             if name in going:
                 team.delete(name)  # with a rotation on its way
         for name in going:
-            team.until_gone(name, seconds=60)
+            team.until_gone(name)
         _until_handled(team, "token")
     for name in staying:
         team.until_ready(name)
@@ -149,7 +149,7 @@ def _until_handled(team: Team, token: str) -> None:
             key["metadata"]["name"] for key in keys if token not in key["status"].get("handledTokens", [])
         ]
 
-    until(waiting, lambda names: not names, seconds=60, what=f"{token} is handled")
+    until(waiting, lambda names: not names, what=f"{token} is handled")
 
 
 def _one_is_active_at_most_and_revisions_only_grow(history: History, name: str) -> None:

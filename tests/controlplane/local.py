@@ -34,7 +34,14 @@ from controlplane.processes import Process
 AUTHORITY = "ca.crt"
 """Its name in the cluster's directory."""
 
-_START_SECONDS = 90
+_START_SECONDS = 300
+# Ready, and what its own start goes on making for a moment: first namespaces, roles, the API for resources.
+_SERVED = (
+    "/readyz",
+    "/api/v1/namespaces/kube-system",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles/admin",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+)
 
 
 class PortTakenError(Exception):
@@ -65,7 +72,7 @@ class ControlPlane:
         server = self._start_apiserver(store, administrator, controllers)
         chain = self.directory / "certificates" / "apiserver.crt"
         admin = Access(server=server, authority=chain, token=administrator.token)
-        self._await("kube-apiserver", lambda: admin.answers("/readyz"))
+        self._await("kube-apiserver", lambda: all(map(admin.answers, _SERVED)))
         authority = write_authority(self.directory / AUTHORITY, chain)
         self._start_controller_manager(server, authority, controllers)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
@@ -194,7 +201,7 @@ class Access:
             opener = urllib.request.build_opener(
                 urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
             )
-            with opener.open(request, timeout=5):
+            with opener.open(request, timeout=15):
                 return True
         except (OSError, http.client.HTTPException):
             # Not yet listening, certificate not yet whole, 500 of /readyz, 404 of the object: all mean later.

@@ -15,7 +15,7 @@ from pathlib import Path
 from controlplane.errors import ControlPlaneError
 
 _KEPT_ENVIRONMENT = ("HOME", "LANG", "PATH", "TMPDIR")
-_KILLED_SECONDS = 10.0
+_KILLED_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MARK = "--- ended with"
-_SECONDS = 120
+_SECONDS = 300
 _OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # a make that knows of another one prints its directory
 
 

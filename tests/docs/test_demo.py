@@ -13,6 +13,7 @@ import pytest
 
 from docs.markdown import ROOT
 from harness.api import Api
+from harness.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def make(state: Path, kubectl: str) -> Callable[..., tuple[int, str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=240,
+            timeout=900,
             check=False,
         )
         print(f"make {' '.join(arguments)}: {time.monotonic() - began:.0f} s")
@@ -72,7 +73,7 @@ def test_it_tells_the_story_within_two_minutes_and_leaves_nothing(
     began = time.monotonic()
     code, told = make("demo")
     assert code == 0, told
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 120
     for chapter in CHAPTERS:
         assert chapter in told
     assert "\x1b" not in told
@@ -108,3 +109,4 @@ def test_in_somebody_elses_cluster_it_touches_no_namespace_that_it_did_not_make(
     assert "namespace shop that the demo did not make" in told
     assert "deletionTimestamp" not in admin.get("Namespace", "shop")["metadata"]
     admin.delete("Namespace", "shop")
+    until(lambda: admin.find("Namespace", "shop"), lambda found: found is None, what="the namespace is gone")

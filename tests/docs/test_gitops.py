@@ -164,7 +164,6 @@ def states(admin: Api, restarting_operator: Operator) -> Iterator[dict[str, Obje
     until(
         lambda: [admin.find("Namespace", name) for name in (OURS, THEIRS)],
         lambda seen: not any(seen),
-        seconds=60,
     )
 
 
@@ -198,7 +197,6 @@ def _seen(admin: Api, name: str, wanted: str = "") -> Object:
     return until(
         lambda: admin.get(kind, name, OURS),
         lambda obj: reason(obj) == (wanted or STATES[name][1]),
-        seconds=30,
         what=f"{kind} {name} is {wanted or STATES[name][1]}",
     )
 
@@ -273,7 +271,7 @@ def flux(admin: Api, states: dict[str, Object]) -> Iterator[Callable[[Object], s
             return error.message.rpartition("Flux: ")[2]
         return ""
 
-    until(lambda: ask(states["active"]), bool, seconds=60, what="the policy is in force")
+    until(lambda: ask(states["active"]), bool, what="the policy is in force")
     yield ask
     for path in made:
         admin.request("DELETE", f"{path}/{NAME}")

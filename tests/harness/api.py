@@ -9,6 +9,8 @@ import requests
 from kubernetes.client import Configuration
 from kubernetes.config import load_kube_config
 
+from harness.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -72,7 +74,7 @@ class Api:
         headers = {"Content-Type": extra.pop("content_type", "application/json")}
         data = json.dumps(body) if body is not None else None
         answer = self.session.request(
-            method, self.server + path, data=data, headers=headers, timeout=30, **extra
+            method, self.server + path, data=data, headers=headers, timeout=PATIENCE, **extra
         )
         if answer.status_code >= 400:
             raise RefusedError(answer.status_code, _message(answer))
@@ -131,7 +133,7 @@ class Api:
         """Yield watch events of a kind, in every namespace, until the server ends the watch."""
         url = self.server + _collection(kind, None)
         with self.session.get(
-            url, params={"watch": "true", **query}, stream=True, timeout=(5, 600)
+            url, params={"watch": "true", **query}, stream=True, timeout=(PATIENCE, 600)
         ) as answer:
             for line in answer.iter_lines():
                 yield json.loads(line)

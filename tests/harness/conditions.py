@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.waiting import until
+from harness.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from harness.api import Api, Object
@@ -32,7 +32,7 @@ def progress(obj: Object) -> set[str]:
 
 
 def until_reason(
-    admin: Api, wanted: str, name: str, namespace: str, *, kind: str = "ApiKey", seconds: float = 20
+    admin: Api, wanted: str, name: str, namespace: str, *, kind: str = "ApiKey", seconds: float = PATIENCE
 ) -> Object:
     """Wait until an object's Ready condition has that reason, for the spec as it stands."""
     found = until(

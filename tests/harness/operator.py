@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.waiting import until
+from harness.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Operator:
                 parsed.append({"event": line, "level": "unformatted"})
         return parsed
 
-    def until_ready(self, seconds: float = 60) -> Operator:
+    def until_ready(self, seconds: float = PATIENCE) -> Operator:
         """Wait until /readyz says so."""
         until(self._status, lambda status: status == 200, seconds=seconds, what="the operator is ready")
         return self
@@ -60,7 +60,7 @@ class Operator:
     def get(self, path: str) -> str:
         """Read from the ops port."""
         port = next(line["port"] for line in reversed(self.lines()) if "port" in line)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return str(answer.read().decode())
 
     def metric(self, sample: str) -> float:
@@ -80,7 +80,7 @@ class Operator:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout=15)
+            return self.process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 from aiohttp import web
 
+from harness.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,7 +44,7 @@ class Proxy:
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        if not self._up.wait(30):
+        if not self._up.wait(PATIENCE):
             raise AssertionError("the proxy does not start")
 
     def cut(self) -> None:

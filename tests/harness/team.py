@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness import manifests
-from harness.waiting import until
+from harness.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,20 +80,22 @@ class Team:
         return self.api.find("ApiKey", name, self.namespace)
 
     def until(
-        self, holds: Callable[[Object], object], name: str = "checkout", *, seconds: float = 20
+        self, holds: Callable[[Object], object], name: str = "checkout", *, seconds: float = PATIENCE
     ) -> Object:
         """Wait until an ApiKey is as wanted, and return it."""
         return until(lambda: self.get(name), holds, seconds=seconds)
 
-    def until_ready(self, name: str = "checkout", *, reason: str = "Active", seconds: float = 20) -> Object:
+    def until_ready(
+        self, name: str = "checkout", *, reason: str = "Active", seconds: float = PATIENCE
+    ) -> Object:
         """Wait until Ready says so of the present spec."""
         return self.until(lambda obj: ready(obj) == reason, name, seconds=seconds)
 
-    def until_revision(self, revision: int, name: str = "checkout", *, seconds: float = 20) -> Object:
+    def until_revision(self, revision: int, name: str = "checkout", *, seconds: float = PATIENCE) -> Object:
         """Wait until so many generations were revealed."""
         return self.until(lambda obj: obj["status"].get("revision") == revision, name, seconds=seconds)
 
-    def until_gone(self, name: str = "checkout", *, seconds: float = 20) -> None:
+    def until_gone(self, name: str = "checkout", *, seconds: float = PATIENCE) -> None:
         """Wait until an ApiKey is no more."""
         until(lambda: self.find(name), lambda obj: obj is None, seconds=seconds)
 
@@ -140,6 +142,11 @@ class Team:
     def secret(self, name: str = "checkout") -> Object:
         """Read a Secret."""
         return self.api.get("Secret", name, self.namespace)
+
+    def until_secret(self, holds: Callable[[Object], object], *, seconds: float = PATIENCE) -> Object:
+        """Wait until the Secret `checkout` is as wanted, and return it; a failure does not show its value."""
+        until(lambda: bool(holds(self.secret())), bool, seconds=seconds, what="the Secret is as wanted")
+        return self.secret()
 
     def value(self, name: str = "checkout") -> str:
         """Return the raw key in a Secret."""

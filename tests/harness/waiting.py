@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 
 Seen = TypeVar("Seen")
 
+PATIENCE = 120.0
+"""Seconds for what takes a moment: a machine that is many times slower must not make a test fail."""
+
 
 def until(
-    look: Callable[[], Seen], holds: Callable[[Seen], object], *, seconds: float = 20, what: str = ""
+    look: Callable[[], Seen], holds: Callable[[Seen], object], *, seconds: float = PATIENCE, what: str = ""
 ) -> Seen:
     """Look until what is seen is as wanted, and return it."""
     deadline = time.monotonic() + seconds

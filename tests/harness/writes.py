@@ -9,11 +9,12 @@ the same test counts by either.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from harness import audit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ class Writes:
         self._counted = {} if audit_log else self._counters()
 
     def all(self) -> list[Write]:
-        """Return every write so far, once the last is surely told of."""
+        """Return every write so far, a moment later: the log is written after the answer."""
         time.sleep(0.3)
         return self._logged(self._log) if self._log else self._risen()
 
@@ -52,13 +53,9 @@ class Writes:
         return [write.what for write in self.all() if write.what.partition(" ")[2] not in ASIDE]
 
     def _logged(self, log: Path) -> list[Write]:
-        with log.open("rb") as file:
-            file.seek(self._offset)
-            lines = file.read().rpartition(b"\n")[0].splitlines()
-        entries = [json.loads(line) for line in lines]
         return [
             _write(entry)
-            for entry in entries
+            for entry in audit.entries(log, since=self._offset)
             if entry["user"]["username"] == self._user and entry["verb"] in WRITING
         ]
 

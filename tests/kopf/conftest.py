@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from controlplane import cluster
+from harness.cluster import NAME
+from harness.waiting import PATIENCE
 from keywright.api.meta import API_VERSION, GROUP, VERSION
 from keywright.kube.paths import PLURALS
 
@@ -58,7 +60,7 @@ class Kube:
         """Install the three kinds, accepting anything: what kopf does depends on nothing else."""
         self.apply(*(_crd(kind, plural) for kind, plural in PLURALS.items()))
         names = [f"crd/{plural}.{GROUP}" for plural in PLURALS.values()]
-        self("wait", "--for=condition=Established", "--timeout=20s", *names)
+        self("wait", "--for=condition=Established", "--timeout=120s", *names)
 
     def an(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         """Return a minimal object."""
@@ -123,10 +125,12 @@ class Operator:
     def ask(self, path: str) -> tuple[int, str]:
         """Return status and body of an answer of its ops port."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+        except OSError as error:  # no answer within the time, or not yet listening
+            return 0, str(error)
 
     @property
     def port(self) -> int:
@@ -148,23 +152,26 @@ class Operator:
         """Wait until it is ready."""
         self.wait_until(lambda: self.ask("/readyz")[0] == 200)
 
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 20) -> Any:
+    def wait_until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Return what a condition returns once that is something."""
         deadline = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"it did not come about: {self.facts[-20:]}\n{self.log}"
+        while True:
+            runs = self.runs
+            if found := condition():
+                return found
+            problem = "it did not come about" if runs else "the operator has ended"
+            assert runs and time.monotonic() < deadline, f"{problem}: {self.facts[-20:]}\n{self.log}"  # noqa: PT018
             time.sleep(0.05)
-        return found
 
     def exit_code(self) -> int:
         """Return the exit status of an end of its own."""
-        return self._process.wait(timeout=20)
+        return self._process.wait(timeout=PATIENCE)
 
     def stop(self) -> tuple[int, float]:
         """Send SIGTERM; return its exit status and how many seconds it took."""
         began = time.monotonic()
         self._process.terminate()
-        code = self._process.wait(timeout=20)
+        code = self._process.wait(timeout=PATIENCE)
         return code, time.monotonic() - began
 
     def end(self) -> None:
@@ -172,7 +179,7 @@ class Operator:
         if self.runs:
             self._process.kill()
         self._process.wait()
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=PATIENCE)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -180,7 +187,9 @@ class Operator:
 @pytest.fixture(scope="session")
 def kube() -> Iterator[Kube]:
     """A cluster of these tests alone: it loses its CRDs. One that was given gets them back."""
-    kubeconfig = cluster.up("kopf-tests")
+    name = f"{NAME}-kopf"
+    cluster.down(name)  # what a run that was killed has left
+    kubeconfig = cluster.up(name)
     kube = Kube(kubeconfig)
     before = json.loads(kube("get", "crd", "-o", "json"))["items"]
     ours = [crd for crd in before if crd["spec"]["group"] == GROUP]
@@ -189,7 +198,7 @@ def kube() -> Iterator[Kube]:
     if os.environ.get("KEYWRIGHT_TEST_KUBECONFIG"):
         kube.remove_crds()
         kube.apply(*map(_bare, ours))
-    cluster.down("kopf-tests")
+    cluster.down(name)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SYSTEM = "keywright-system"
+SOON = 10.0
+"""Seconds to an end that takes less than one; what does not notice the signal takes for ever, or 60 s."""
 
 
 def test_kinds_that_come_late_and_anew_are_served(
@@ -37,7 +39,7 @@ def test_kinds_that_come_late_and_anew_are_served(
     assert operator.stop()[0] == 0
 
 
-def test_sigterm_ends_it_within_a_second(kube: Any, start: Callable[..., Any]) -> None:
+def test_sigterm_ends_it_soon(kube: Any, start: Callable[..., Any]) -> None:
     """Even with an idle connection to the ops port, as a scraper leaves one."""
     kube.install_crds()
     operator = start()
@@ -47,7 +49,7 @@ def test_sigterm_ends_it_within_a_second(kube: Any, start: Callable[..., Any]) -
         assert idle.recv(100).startswith(b"HTTP/1.1 200")
         code, seconds = operator.stop()
     assert code == 0
-    assert seconds < 1
+    assert seconds < SOON
 
 
 def test_sigterm_ends_it_while_it_waits_for_its_kinds(kube: Any, start: Callable[..., Any]) -> None:
@@ -58,7 +60,7 @@ def test_sigterm_ends_it_while_it_waits_for_its_kinds(kube: Any, start: Callable
     code, seconds = operator.stop()
     kube.install_crds()
     assert code == 0
-    assert seconds < 1
+    assert seconds < SOON
 
 
 def test_objects_are_only_read(kube: Any, namespace: str, start: Callable[..., Any]) -> None:
@@ -130,7 +132,7 @@ def test_with_roles_only_it_serves_its_namespaces_and_outlives_one_of_them(
     assert operator.runs
     code, seconds = operator.stop()
     assert code == 0
-    assert seconds < 1
+    assert seconds < SOON
 
 
 def test_a_token_that_comes_late_is_picked_up(

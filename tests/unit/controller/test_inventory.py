@@ -16,6 +16,8 @@ from keywright.kube.errors import ApiError, TransportError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.usefixtures("skipped_time")
+
 
 def obj(name: str, version: int, uid: str = "u1") -> dict[str, Any]:
     return {"metadata": {"namespace": "a", "name": name, "uid": uid, "resourceVersion": str(version)}}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 
+pytestmark = pytest.mark.usefixtures("skipped_time")
+
 OURS, OTHERS = True, False
 
 

@@ -38,7 +38,7 @@ def emit(recorder: Recorder, reason: EventReason = EventReason.MINTED, **more: A
 async def test_an_event_says_who_what_and_about_whom(recorder: Recorder, server: Any) -> None:
     server.answer(201)
     emit(recorder)
-    await recorder.drain(1)
+    await recorder.drain(60)
     asked = server.asked[0]
     assert asked.path == "/apis/events.k8s.io/v1/namespaces/shop/events"
     body = asked.body
@@ -57,7 +57,7 @@ async def test_an_event_says_who_what_and_about_whom(recorder: Recorder, server:
 async def test_a_warning_is_one(recorder: Recorder, server: Any) -> None:
     server.answer(201)
     emit(recorder, EventReason.SECRET_CONFLICT)
-    await recorder.drain(1)
+    await recorder.drain(60)
     assert server.asked[0].body["type"] == "Warning"
 
 
@@ -68,7 +68,7 @@ async def test_with_a_key_the_name_follows_from_the_subject(client: Client, serv
         task = asyncio.create_task(recorder.run())
         server.answer(201)
         emit(recorder, key="abc")
-        await recorder.drain(1)
+        await recorder.drain(60)
         task.cancel()
         names.append(server.asked[-1].body["metadata"]["name"])
     assert names[0] == names[1]
@@ -82,12 +82,12 @@ async def test_the_same_is_not_sent_twice_within_ten_minutes(
     emit(recorder)
     emit(recorder)
     emit(recorder, note="key def, revision 2")
-    await recorder.drain(1)
+    await recorder.drain(60)
     assert len(server.asked) == 2
     monkeypatch.setattr(events, "REPEAT_AFTER", 0.0)
     server.answer(201)
     emit(recorder)
-    await recorder.drain(1)
+    await recorder.drain(60)
     assert len(server.asked) == 3
 
 
@@ -98,7 +98,7 @@ async def test_with_another_key_it_is_another_event_though_the_note_is_the_same(
         server.answer(201)
     for key in ("a", "b", "a"):
         emit(recorder, key=key)
-    await recorder.drain(1)
+    await recorder.drain(60)
     assert len({asked.body["metadata"]["name"] for asked in server.asked}) == len(server.asked) == 2
 
 
@@ -107,7 +107,7 @@ async def test_a_refused_event_does_not_stop_the_next(recorder: Recorder, server
         server.answer(status)
     for number in range(3):
         emit(recorder, note=f"note {number}")
-    await recorder.drain(1)
+    await recorder.drain(60)
     assert len(server.asked) == 3
 
 
@@ -119,11 +119,11 @@ async def test_an_event_that_may_not_be_written_does_not_stop_the_next(
 
     client.fence = closed
     emit(recorder, note="one")
-    await recorder.drain(1)
+    await recorder.drain(60)
     client.fence = lambda: None
     server.answer(201)
     emit(recorder, note="two")
-    await recorder.drain(1)
+    await recorder.drain(60)
     assert ["two"] == [asked.body["note"] for asked in server.asked]
 
 
@@ -137,5 +137,5 @@ async def test_more_than_can_wait_is_dropped(client: Client) -> None:
 async def test_a_long_note_is_cut_at_what_the_server_accepts(recorder: Recorder, server: Any) -> None:
     server.answer(201)
     emit(recorder, note="é" * 1000)
-    await recorder.drain(1)
+    await recorder.drain(60)
     assert len(server.asked[0].body["note"].encode()) == 1024
