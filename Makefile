@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER ?= default
 PYTEST_ARGS ?=
-METRICS := examples/monitoring/prometheusrule.yaml docs/metrics.md
+METRICS := docs/prometheusrule.yaml docs/metrics.md
 BENCH_ARGS ?=
 export PYTHONUNBUFFERED := 1
 

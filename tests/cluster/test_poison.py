@@ -64,13 +64,16 @@ def _write(admin: Api, obj: Object, status: Any = None) -> None:
     what = f"{obj['metadata']['name']} is taken"
     until(lambda: _taken(admin, obj), bool, what=what)
     if status is not None:
-        metadata = obj["metadata"]
-        admin.patch(obj["kind"], metadata["name"], metadata["namespace"], {"status": status}, "status")
+        until(lambda: _taken(admin, obj, {"status": status}), bool, what=what)
 
 
-def _taken(admin: Api, obj: Object) -> bool:
+def _taken(admin: Api, obj: Object, change: Object | None = None) -> bool:
+    metadata = obj["metadata"]
     try:
-        admin.create(obj)
+        if change is None:
+            admin.create(obj)
+        else:
+            admin.patch(obj["kind"], metadata["name"], metadata["namespace"], change, "status")
     except RefusedError as error:
         if error.status not in {400, 422}:
             raise
@@ -83,19 +86,21 @@ def poisoned(admin: Api, make_team: Callable[[], Team], operator: Operator) -> I
     """A team with objects of every impossible form, written before the eyes of a running operator."""
     team = make_team()
     where = team.namespace
-    with loosened(admin, "apikeys", "projects", "revocations"):
-        for name, spec in SPECS.items():
-            _write(admin, {**manifests.api_key(where, name), "spec": spec})
-        for name, status in STATUSES.items():
-            _write(admin, manifests.api_key(where, name), status)
-        _write(admin, {**manifests.project(where, "poisoned"), "spec": {"scopes": "all", "limits": 3}})
-        revocation = {"apiVersion": manifests.API_VERSION, "kind": "Revocation"}
-        for name, spec in {"poisoned": {"keyID": 5}, "empty": {}, "text": "all"}.items():
-            _write(admin, {**revocation, "metadata": {"name": name, "namespace": where}, "spec": spec})
-    yield team
-    with loosened(admin, "apikeys", "projects", "revocations"):
-        for name in [*SPECS, *STATUSES]:
-            until(partial(_gone, admin, name, where), bool, what=f"{name} is gone")
+    try:
+        with loosened(admin, "apikeys", "projects", "revocations"):
+            for name, spec in SPECS.items():
+                _write(admin, {**manifests.api_key(where, name), "spec": spec})
+            for name, status in STATUSES.items():
+                _write(admin, manifests.api_key(where, name), status)
+            _write(admin, {**manifests.project(where, "poisoned"), "spec": {"scopes": "all", "limits": 3}})
+            revocation = {"apiVersion": manifests.API_VERSION, "kind": "Revocation"}
+            for name, spec in {"poisoned": {"keyID": 5}, "empty": {}, "text": "all"}.items():
+                _write(admin, {**revocation, "metadata": {"name": name, "namespace": where}, "spec": spec})
+        yield team
+    finally:
+        with loosened(admin, "apikeys", "projects", "revocations"):
+            for name in [*SPECS, *STATUSES]:
+                until(partial(_gone, admin, name, where), bool, what=f"{name} is gone")
 
 
 def test_others_are_minted_and_rotated_and_deleted_meanwhile(poisoned: Team, operator: Operator) -> None:

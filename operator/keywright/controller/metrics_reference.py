@@ -33,7 +33,7 @@ As of the scrape, of all that it serves. Every replica reports the same: take th
 """
 
 _ALERTS = """
-[`examples/monitoring/prometheusrule.yaml`](../examples/monitoring/prometheusrule.yaml) for the Prometheus
+[`prometheusrule.yaml`](prometheusrule.yaml) for the Prometheus
 Operator; its groups are rules for a Prometheus without one as well.
 """
 

@@ -22,7 +22,7 @@ from keywright.controller.metrics import LABELS, Family, Metrics
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-RULES = Path(__file__).parents[3] / "examples" / "monitoring" / "prometheusrule.yaml"
+RULES = Path(__file__).parents[3] / "docs" / "prometheusrule.yaml"
 FAMILIES = {family.name: family for family in (*Metrics().families, *census.FAMILIES)}
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum")}
 SAMPLES = {
