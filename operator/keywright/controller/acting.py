@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keywright.api.apikey import Cause
-from keywright.api.meta import API_VERSION
 from keywright.controller.cache import SECRET, version_of
+from keywright.controller.reporting import status_manifest
 from keywright.controller.workloads import Workloads
 from keywright.errors import KeywrightError
 from keywright.keys import actions
@@ -143,19 +143,8 @@ class Acting:
         if action.publishes is not None:
             # Before it is sent: should the answer be lost, the value must still be at hand.
             memory.held[action.publishes.id] = action.publishes
-        metadata = api_key.metadata
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "ApiKey",
-            "metadata": {
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-                "resourceVersion": metadata.resource_version,
-            },
-            "status": action.status.wire(),
-        }
-        path = paths.api_key_status(metadata.namespace, metadata.name)
+        path = paths.api_key_status(api_key.metadata.namespace, api_key.metadata.name)
+        body = status_manifest(api_key, action.status)
         arrived = self._arrivals.time_of(api_key)  # the watch may tell of this write before its answer comes
         if not await self._written(self._client.replace(path, body), api_key, memory, looked):
             return False
@@ -172,6 +161,8 @@ class Acting:
     ) -> bool:
         manifest = dict(action.manifest)
         namespace, name = api_key.metadata.namespace, manifest["metadata"]["name"]
+        if action.reveals is not None:
+            self._cache.revealing(api_key.name)
         try:
             if "uid" in manifest["metadata"]:
                 answer = await self._client.replace(paths.secret(namespace, name), manifest)

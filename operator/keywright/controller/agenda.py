@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_SPARE = 64  # entries that count no more, before it is worth the trouble to look for them
+
 
 class Agenda:
     """Names and times of the loop's monotonic clock; `ring` is called with each name when it is due."""
@@ -16,7 +18,7 @@ class Agenda:
     def __init__(self, ring: Callable[[str], None]) -> None:
         self._ring = ring
         self._due: dict[str, float] = {}
-        self._heap: list[tuple[float, str]] = []  # never removed from, only outlived: `_due` says what counts
+        self._heap: list[tuple[float, str]] = []  # `_due` says what counts of it
         self._timer: asyncio.TimerHandle | None = None
 
     def __contains__(self, key: str) -> bool:
@@ -29,6 +31,9 @@ class Agenda:
             return
         self._due[key] = when
         heapq.heappush(self._heap, (when, key))
+        if len(self._heap) > 2 * len(self._due) + _SPARE:
+            self._heap = [(time, name) for name, time in self._due.items()]
+            heapq.heapify(self._heap)
         if self._heap[0] == (when, key):
             self._wind()
 

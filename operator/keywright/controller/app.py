@@ -20,7 +20,7 @@ import structlog
 
 import kopf
 from keywright.controller import handlers, preflight
-from keywright.controller.cache import KINDS, Cache, key_of
+from keywright.controller.cache import KINDS, Cache, key_of, version_of
 from keywright.controller.census import Census
 from keywright.controller.inventory import Inventory
 from keywright.controller.leadership import Leadership
@@ -121,6 +121,7 @@ class App:
         key = key_of(obj)
         if not self._realm.includes(kind, key.partition("/")[0]):
             return
+        self._see_off_namesake(kind, obj)
         before = self.cache.generation(kind, key)
         if event_type == "DELETED":
             self.cache.remove(kind, key, resource_version=obj["metadata"].get("resourceVersion"))
@@ -131,10 +132,23 @@ class App:
             self.queue.forget(name)
             if kind == "revocation" or "deletionTimestamp" in obj["metadata"]:
                 self._wake(name, urgent=True)
+        self._tell(kind, event_type, obj)
+
+    def _see_off_namesake(self, kind: str, obj: dict[str, Any]) -> None:
+        """Tell of the end of an ApiKey that another one of its name has replaced without an event."""
+        key = key_of(obj)
+        known = self.cache.version(kind, key)
+        if kind != "apikey" or known is None or known[0] == obj["metadata"]["uid"]:
+            return
+        last = self.cache.get(kind, key)
+        if last is not None and known[1] < version_of(obj):
+            self._tell(kind, "DELETED", last)
+
+    def _tell(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
         try:
             self._reconciler.observe(kind, event_type, obj)
         except Exception as error:  # noqa: BLE001  kopf would log the message, which may quote the object
-            log.error("event not understood", kind=kind, key=key, error=describe(error))  # noqa: TRY400
+            log.error("event not understood", kind=kind, key=key_of(obj), error=describe(error))  # noqa: TRY400
 
     async def kinds_missing(self) -> list[str]:
         """Return what hinders serving our kinds; nothing once they are there."""

@@ -9,18 +9,23 @@ resourceVersion wins and the memory of a deletion outlives the object for a whil
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from bisect import bisect_left, insort
+from dataclasses import dataclass, replace
 from datetime import datetime
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
+from keywright.api.reasons import ReadyReason
+from keywright.keys.grants import rank
 from keywright.keys.tokens import REGENERATE, ROTATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
 KINDS = ("project", "apikey", "revocation")
 SECRET, NAMESPACE = "secret", "namespace"
+
+_Index = dict[str, set[str]]  # ApiKeys by what they have in common
 
 _REMEMBERED = 4096  # deletions; a late answer to a write follows its deletion within seconds
 
@@ -70,9 +75,13 @@ class Cache:
         self._objects: dict[str, dict[str, _Cached]] = {kind: {} for kind in (*KINDS, SECRET, NAMESPACE)}
         self._gone: dict[tuple[str, str], int] = {}
         self._summaries: dict[str, Summary] = {}
-        self._by_project: dict[str, set[str]] = {}
-        self._by_secret: dict[str, set[str]] = {}
-        self._by_key_id: dict[str, set[str]] = {}
+        self._by_project: _Index = {}
+        self._by_namespace: _Index = {}
+        self._by_secret: _Index = {}
+        self._by_key_id: _Index = {}
+        self._over_quota: _Index = {}
+        # In order, the `rank` of all that counts towards a quota: of a Project, and of one in a namespace.
+        self._ranks: dict[Hashable, list[tuple[bool, str, str]]] = {}
 
     def put(self, kind: str, obj: dict[str, Any]) -> bool:
         """Take over an object unless a newer state of it is known; return whether it was."""
@@ -137,6 +146,35 @@ class Cache:
         """Return the ApiKeys that refer to a Project, in no particular order."""
         return list(self._by_project.get(project, ()))
 
+    def api_keys_in(self, namespace: str) -> list[str]:
+        """Return the ApiKeys of a namespace, in no particular order."""
+        return list(self._by_namespace.get(namespace, ()))
+
+    def api_keys_over_quota(self, project: str) -> list[str]:
+        """Return the ApiKeys of a Project that wait for room within its quotas."""
+        return list(self._over_quota.get(project, ()))
+
+    def counts_before(self, key: str) -> tuple[int, int]:
+        """Return how many ApiKeys of its Project come before one: in all, and in its namespace.
+
+        What is being deleted does not count; before one that is not known, nothing comes.
+        """
+        mine = self._summaries.get(key)
+        if mine is None:
+            return 0, 0
+        of_project, in_namespace = (self._ranks.get(quota, ()) for quota in _quotas(mine))
+        place = rank(mine)
+        return bisect_left(of_project, place), bisect_left(in_namespace, place)
+
+    def revealing(self, key: str) -> None:
+        """Count an ApiKey as one that has a key from now on: its first is about to be readable.
+
+        Until its next state is known; so of two that take the last place in a quota one loses.
+        """
+        summary = self._summaries.get(key)
+        if summary is not None and not summary.revision:
+            self._index(replace(summary, revision=1))
+
     def api_keys_with(self, secret: str) -> list[str]:
         """Return the ApiKeys that want a Secret of that name; more than one, and they quarrel over it."""
         return list(self._by_secret.get(secret, ()))
@@ -173,19 +211,38 @@ class Cache:
     def _index(self, summary: Summary) -> None:
         self._unindex(summary.key)
         self._summaries[summary.key] = summary
-        self._by_project.setdefault(summary.project, set()).add(summary.key)
-        self._by_secret.setdefault(summary.secret, set()).add(summary.key)
-        for key_id in summary.key_ids:
-            self._by_key_id.setdefault(key_id, set()).add(summary.key)
+        for index, name in self._entries(summary):
+            index.setdefault(name, set()).add(summary.key)
+        if not summary.deleting:
+            place = rank(summary)
+            for quota in _quotas(summary):
+                insort(self._ranks.setdefault(quota, []), place)
 
     def _unindex(self, key: str) -> None:
         summary = self._summaries.pop(key, None)
         if summary is None:
             return
-        _take_out(self._by_project, summary.project, key)
-        _take_out(self._by_secret, summary.secret, key)
+        for index, name in self._entries(summary):
+            index[name].discard(key)
+            if not index[name]:
+                del index[name]
+        if not summary.deleting:
+            place = rank(summary)
+            for quota in _quotas(summary):
+                ranks = self._ranks[quota]
+                del ranks[bisect_left(ranks, place)]
+                if not ranks:
+                    del self._ranks[quota]
+
+    def _entries(self, summary: Summary) -> Iterator[tuple[_Index, str]]:
+        """Return where an ApiKey is found, and under which name."""
+        yield self._by_project, summary.project
+        yield self._by_namespace, summary.namespace
+        yield self._by_secret, summary.secret
+        if summary.reason == ReadyReason.QUOTA_EXCEEDED:
+            yield self._over_quota, summary.project
         for key_id in summary.key_ids:
-            _take_out(self._by_key_id, key_id, key)
+            yield self._by_key_id, key_id
 
     def _remember_gone(self, kind: str, key: str, version: int) -> None:
         self._gone[kind, key] = max(version, self._gone.pop((kind, key), -1))
@@ -193,12 +250,9 @@ class Cache:
             del self._gone[next(iter(self._gone))]
 
 
-def _take_out(index: dict[str, set[str]], name: str, key: str) -> None:
-    """Remove a member, and the set with its last one."""
-    members = index.get(name, set())
-    members.discard(key)
-    if not members:
-        index.pop(name, None)
+def _quotas(summary: Summary) -> tuple[Hashable, Hashable]:
+    """Return what an ApiKey counts towards: its Project, and that in its namespace."""
+    return summary.project, (summary.project, summary.namespace)
 
 
 def key_of(obj: dict[str, Any]) -> str:

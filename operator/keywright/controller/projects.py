@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import ValidationError
 
 from keywright.api.apikey import ApiKey
-from keywright.api.meta import API_VERSION
 from keywright.api.project import Project, ProjectDefaults, ProjectKeys, ProjectLimits, ProjectStatus
 from keywright.api.reasons import EventReason, ProjectReason
+from keywright.controller.reporting import report, with_ready
 from keywright.keys import schedule
-from keywright.keys.conditions import condition
 from keywright.keys.default_key import DefaultKeyPlan, manifest, name_of, plan
 from keywright.kube import paths
 from keywright.kube.errors import ApiError
@@ -77,7 +75,7 @@ class Projects:
     async def _report(self, project: Project, now: datetime) -> None:
         status = _status(project, self._count(project), now)
         if status != project.status:
-            await self._write(project.metadata.resource_version, project, status.wire())
+            await report(self._client, self._cache, project, status)
 
     def _count(self, project: Project) -> ProjectKeys:
         keys = self._cache.summaries_of(_name(project))
@@ -86,29 +84,6 @@ class Projects:
             ready=sum(key.ready for key in keys),
             retiring=sum(key.retiring for key in keys),
         )
-
-    async def _write(self, version: str, project: Project, status: dict[str, Any]) -> None:
-        metadata = project.metadata
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "Project",
-            "metadata": {
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-                "resourceVersion": version,
-            },
-            "status": status,
-        }
-        path = paths.project_status(metadata.namespace, metadata.name)
-        try:
-            answer = await self._client.replace(path, body)
-        except ApiError as error:
-            if error.status == _CONFLICT:  # the watch may have missed what is there now
-                path = paths.project(metadata.namespace, metadata.name)
-                self._cache.put("project", await self._client.get(path))
-            raise
-        self._cache.put("project", answer)
 
     async def _report_unreadable(self, obj: dict[str, Any], error: ValidationError) -> None:
         """Say which field cannot be read; of the rest of the status nothing is known to be wrong."""
@@ -122,7 +97,7 @@ class Projects:
         stub = Project.model_validate({"metadata": obj["metadata"]})
         status = _with_ready(stub, ProjectReason.INVALID_SPEC, f"{field}: {wrong['msg']}", self._clock())
         if obj.get("status", {}).get("conditions") != status.wire()["conditions"]:
-            await self._write(obj["metadata"]["resourceVersion"], stub, status.wire())
+            await report(self._client, self._cache, stub, status)
 
     async def _keep_default_key(self, project: Project) -> None:
         obj = self._cache.get("apikey", f"{project.metadata.namespace}/{name_of(project)}")
@@ -190,18 +165,16 @@ def _status(project: Project, counts: ProjectKeys, now: datetime) -> ProjectStat
 
 
 def _with_ready(project: Project, reason: ProjectReason, message: str, now: datetime) -> ProjectStatus:
-    generation, accepted = project.metadata.generation, reason is ProjectReason.ACCEPTED
-    said = partial(
-        condition,
-        project.status.conditions,
+    accepted = reason is ProjectReason.ACCEPTED
+    return with_ready(
+        project.status,
+        holds=accepted,
+        stalled=not accepted,
         reason=reason,
         message=message,
         now=now,
-        generation=generation,
+        generation=project.metadata.generation,
     )
-    ready = said("Ready", holds=accepted)
-    conditions = (ready,) if accepted else (ready, said("Stalled", holds=True))
-    return project.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def _problem(project: Project) -> schedule.Problem | None:

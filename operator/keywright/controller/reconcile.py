@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keywright.api.reasons import ReadyReason, RevocationReadyReason
+from keywright.api.reasons import RevocationReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.arrivals import Arrivals
@@ -143,17 +143,15 @@ class Reconciler:
         labels = {} if event_type == "DELETED" else obj["metadata"].get("labels") or {}
         if self._labels.get(name) != labels:
             self._labels[name] = labels
-            for api_key in self._cache.keys("apikey"):
-                if api_key.startswith(f"{name}/"):
-                    self._wake(f"apikey:{api_key}")
+            for api_key in self._cache.api_keys_in(name):
+                self._wake(f"apikey:{api_key}")
         if event_type == "DELETED":
             del self._labels[name]
 
     def _wake_waiting(self, project: str) -> None:
         """Wake the ApiKeys beyond a quota: one of them may now be within."""
-        for sibling in self._cache.summaries_of(project):
-            if sibling.reason == ReadyReason.QUOTA_EXCEEDED:
-                self._wake(f"apikey:{sibling.key}")
+        for api_key in self._cache.api_keys_over_quota(project):
+            self._wake(f"apikey:{api_key}")
 
     def _project_changed(self, event_type: str | None, obj: dict[str, Any]) -> None:
         """Wake the Project, and its ApiKeys where more than its status changed."""

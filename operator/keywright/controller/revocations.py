@@ -8,20 +8,23 @@ it brings nothing back.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import ValidationError
 
 from keywright.api.apikey import ApiKey
-from keywright.api.meta import API_VERSION, format_time, round_up
+from keywright.api.meta import format_time, round_up
 from keywright.api.reasons import RevocationReadyReason
 from keywright.api.revocation import Revocation, RevocationReason, RevocationStatus
 from keywright.controller.cache import key_of, summarise
+from keywright.controller.reporting import report, with_ready
 from keywright.controller.sight import clock_trusted
 from keywright.keys import revocations as records
 from keywright.keys.actions import CreateRecord
-from keywright.keys.conditions import condition
+from keywright.keys.conditions import ready_reason
 from keywright.keys.pruning import is_needed, prunable_from
 from keywright.kube import paths
 from keywright.kube.errors import ApiError
@@ -42,7 +45,19 @@ _LOGGED = {
     RevocationReadyReason.KEY_NOT_FOUND: "Revocation names nothing that is known",
 }
 _NOT_FOUND, _CONFLICT = 404, 409
+_COPY_AGAIN = 300.0  # seconds until a copy is tried once more whose name was taken
 _LOOK_AGAIN = 86_400.0  # seconds until a record is judged once more that was found to be needed
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What a Revocation does, and no more of it: thousands of records stand for a year."""
+
+    namespace: str
+    reason: RevocationReason
+    recorded: bool
+    uid: str | None
+    """The UID that the copy of an apiKeyRef acts on alone; None: whoever has the name."""
 
 
 class Revocations:
@@ -63,7 +78,7 @@ class Revocations:
         self._system_namespace = realm.system_namespace
         self._wake = wake
         self._clock = clock
-        self._by_target: dict[str, dict[str, Revocation]] = {}
+        self._by_target: dict[str, dict[str, _Standing]] = {}
         self._targets: dict[str, str] = {}
 
     def observe(self, event_type: str | None, obj: dict[str, Any]) -> None:
@@ -83,7 +98,7 @@ class Revocations:
             return
         target = _target(revocation)
         self._targets[name] = target
-        self._by_target.setdefault(target, {})[name] = revocation
+        self._by_target.setdefault(target, {})[name] = self._standing(revocation)
         for key in self._named(revocation):
             self._wake(f"apikey:{key}", urgent=True)
 
@@ -94,25 +109,21 @@ class Revocations:
     def appeared(self, obj: dict[str, Any]) -> None:
         """Take note of an ApiKey: Revocations that named nothing until now may name it."""
         for target in (f"key:{key_of(obj)}", *(f"id:{key_id}" for key_id in summarise(obj).key_ids)):
-            for name, revocation in self._by_target.get(target, {}).items():
-                if revocation.status.recorded_at is None:
+            for name, standing in self._by_target.get(target, {}).items():
+                if not standing.recorded:
                     self._wake(f"revocation:{name}")
 
     def of_generations(self, api_key: ApiKey, ids: Iterable[str]) -> dict[str, RevocationReason]:
         """Return those of an ApiKey's generations that a Revocation acts on, with its reason."""
         return {
-            key_id: revocation.spec.reason
-            for key_id in ids
-            for revocation in self._acting(f"id:{key_id}", api_key)
+            key_id: standing.reason for key_id in ids for standing in self._acting(f"id:{key_id}", api_key)
         }
 
     def of_whole(self, api_key: ApiKey) -> RevocationReason | None:
         """Return the reason of a Revocation of the whole ApiKey; a copy acts on the UID in its name only."""
-        for revocation in self._acting(f"key:{api_key.name}", api_key):
-            uid = revocation.metadata.name.removeprefix("a-")
-            copied = self._ours(revocation) and revocation.metadata.name.startswith("a-")
-            if not copied or uid == api_key.metadata.uid:
-                return revocation.spec.reason
+        for standing in self._acting(f"key:{api_key.name}", api_key):
+            if standing.uid in {None, api_key.metadata.uid}:
+                return standing.reason
         return None
 
     def recorded(self, ids: Iterable[str]) -> frozenset[str]:
@@ -127,7 +138,7 @@ class Revocations:
     async def reconcile(self, name: str) -> float | None:
         """Bring the status of one Revocation up to date, and its copy into the system namespace.
 
-        Return the seconds until it may be pruned, if it is a record of ours.
+        Return the seconds until it may be pruned, if it is a record of ours, or its copy is tried again.
         """
         obj = self._cache.get("revocation", name)
         if obj is None or "deletionTimestamp" in obj["metadata"]:
@@ -136,13 +147,25 @@ class Revocations:
         status = await self._status(revocation)
         if status != revocation.status:
             revocation = await self._write(revocation, status)
+        if status.recorded_at is None and ready_reason(status.conditions) == RevocationReadyReason.IN_FORCE:
+            return _COPY_AGAIN
         return await self._prune(revocation)
 
-    def _acting(self, target: str, api_key: ApiKey) -> Iterator[Revocation]:
+    def _acting(self, target: str, api_key: ApiKey) -> Iterator[_Standing]:
         places = self._places(api_key)
-        for revocation in self._by_target.get(target, {}).values():
-            if revocation.metadata.namespace in places:
-                yield revocation
+        for standing in self._by_target.get(target, {}).values():
+            if standing.namespace in places:
+                yield standing
+
+    def _standing(self, revocation: Revocation) -> _Standing:
+        metadata = revocation.metadata
+        copied = self._ours(revocation) and metadata.name.startswith("a-")
+        return _Standing(
+            namespace=intern(metadata.namespace),
+            reason=revocation.spec.reason,
+            recorded=revocation.status.recorded_at is not None,
+            uid=metadata.name.removeprefix("a-") if copied else None,
+        )
 
     def _places(self, api_key: ApiKey) -> set[str]:
         return {api_key.metadata.namespace, api_key.project.partition("/")[0], self._system_namespace}
@@ -189,13 +212,13 @@ class Revocations:
             return self._with(revocation, RevocationReadyReason.KEY_NOT_FOUND, message, {})
         for api_key in found:
             if revocation.metadata.namespace in self._places(api_key):
-                await self._copy(revocation, api_key)
+                recorded = await self._copy(revocation, api_key)
                 update = {
                     "api_key": api_key.name,
                     "api_key_uid": api_key.metadata.uid,
                     "project": api_key.project,
                 }
-                return self._in_force(revocation, update)
+                return self._in_force(revocation, update, recorded=recorded)
         # Whose key it is, is none of this namespace's business.
         message = (
             f"What it names is not of the namespace {revocation.metadata.namespace}: create it in the "
@@ -203,8 +226,8 @@ class Revocations:
         )
         return self._with(revocation, RevocationReadyReason.NOT_AUTHORIZED, message, {})
 
-    async def _copy(self, revocation: Revocation, api_key: ApiKey) -> None:
-        """Write the copy that stays when the first one is deleted."""
+    async def _copy(self, revocation: Revocation, api_key: ApiKey) -> bool:
+        """Write the copy that stays when the first one is deleted; return whether there is one."""
         key_id = revocation.spec.key_id
         if key_id is not None:
             generation = next((g for g in api_key.status.keys if g.id == key_id), None)
@@ -214,45 +237,47 @@ class Revocations:
             manifest = records.record_manifest(CreateRecord(key_id, until, revocation.spec.reason), api_key)
         else:
             manifest = records.whole_record_manifest(api_key, revocation.spec.reason)
-        if key_of(revocation.wire()) == f"{self._system_namespace}/{manifest['metadata']['name']}":
-            return  # it is its own copy
+        name = manifest["metadata"]["name"]
+        if (revocation.metadata.namespace, revocation.metadata.name) == (self._system_namespace, name):
+            return True  # it is its own copy
         try:
             answer = await self._client.create(paths.revocations(self._system_namespace), manifest)
         except ApiError as error:
             if error.status != _CONFLICT:
                 raise
-            return
+            answer = await self._client.get(paths.revocation(self._system_namespace, name))
+            if _target(Revocation.model_validate(answer)) != _target(revocation):
+                log.warning(
+                    "no copy of a Revocation",
+                    revocation=f"{revocation.metadata.namespace}/{revocation.metadata.name}",
+                    why=f"its name {name} is taken by another one: delete that",
+                )
+                return False
         self._cache.put("revocation", answer)
         self.observe(None, answer)
+        return True
 
-    def _in_force(self, revocation: Revocation, update: dict[str, Any]) -> RevocationStatus:
-        recorded = revocation.status.recorded_at or self._clock().replace(microsecond=0)
+    def _in_force(
+        self, revocation: Revocation, update: dict[str, Any], *, recorded: bool = True
+    ) -> RevocationStatus:
+        at = revocation.status.recorded_at or self._clock().replace(microsecond=0) if recorded else None
         reason = RevocationReadyReason.IN_FORCE
         return self._with(
-            revocation, reason, reason.sentence.removesuffix("."), {**update, "recorded_at": recorded}
+            revocation, reason, reason.sentence.removesuffix("."), {**update, "recorded_at": at}
         )
 
     def _with(
         self, revocation: Revocation, reason: RevocationReadyReason, message: str, update: dict[str, Any]
     ) -> RevocationStatus:
-        generation = revocation.metadata.generation
-        ready = condition(
-            revocation.status.conditions,
-            "Ready",
+        status = with_ready(
+            revocation.status,
             holds=reason is RevocationReadyReason.IN_FORCE,
             reason=reason,
             message=message,
             now=self._clock(),
-            generation=generation,
+            generation=revocation.metadata.generation,
         )
-        return revocation.status.model_copy(
-            update={
-                "observed_generation": generation,
-                "conditions": (ready,),
-                "revoked_at": revocation.metadata.creation_timestamp,
-                **update,
-            }
-        )
+        return status.model_copy(update={"revoked_at": revocation.metadata.creation_timestamp, **update})
 
     async def _prune(self, revocation: Revocation) -> float | None:
         """Delete a record that is of no use any more; return the seconds until it may be."""
@@ -300,28 +325,7 @@ class Revocations:
         return False
 
     async def _write(self, revocation: Revocation, status: RevocationStatus) -> Revocation:
-        metadata = revocation.metadata
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "Revocation",
-            "metadata": {
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-                "resourceVersion": metadata.resource_version,
-            },
-            "status": status.wire(),
-        }
-        try:
-            answer = await self._client.replace(
-                paths.revocation_status(metadata.namespace, metadata.name), body
-            )
-        except ApiError as error:
-            if error.status == _CONFLICT:  # the watch may have missed what is there now
-                path = paths.revocation(metadata.namespace, metadata.name)
-                self._cache.put("revocation", await self._client.get(path))
-            raise
-        self._cache.put("revocation", answer)
+        answer = await report(self._client, self._cache, revocation, status)
         ready = status.conditions[0]
         known = {"key_id": revocation.spec.key_id, "api_key": status.api_key}
         log.info(

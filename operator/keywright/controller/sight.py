@@ -82,7 +82,6 @@ class Sight:
         memory.forget_settled(api_key)
         project, readable = self._project(api_key)
         ids = _ids(api_key, looked.secret)
-        siblings = self._siblings(project, api_key)
         deleting = api_key.metadata.deletion_timestamp is not None
         return Seen(
             api_key=api_key,
@@ -95,7 +94,7 @@ class Sight:
             unreadable=unreadable,
             namespace_labels=await self._namespace_labels(project, api_key, looked),
             namespace_terminating=looked.namespace_terminating,
-            siblings=siblings,
+            siblings=self._cache.counts_before(api_key.name),
             verified=memory.verified,
             watched=self._watched(api_key),
             held=memory.held,
@@ -182,14 +181,6 @@ class Sight:
             return None
         known = self._cache.version(SECRET, f"{api_key.metadata.namespace}/{api_key.secret_name}")
         return Watched(str(known[1]) if known is not None else None)
-
-    def _siblings(self, project: Project | None, api_key: ApiKey) -> tuple[int, int]:
-        """Count who comes before a new ApiKey, only where a quota asks for it."""
-        limits = project.spec.limits if project is not None else None
-        counted = limits is not None and (limits.max_keys, limits.max_keys_per_namespace) != (None, None)
-        if not counted or api_key.status.revision:
-            return 0, 0
-        return grants.counts_before(api_key.metadata.uid, self._cache.summaries_of(api_key.project))
 
     def _foreign_digests(self, api_key: ApiKey, secret: SecretView | Absent | Unread) -> frozenset[str]:
         """Name the digest in an owned Secret if another ApiKey has it too: it is not adopted then."""

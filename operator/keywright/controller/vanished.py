@@ -7,7 +7,7 @@ has its record in the system namespace. What vanished while no operator ran is n
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -35,8 +35,13 @@ HANDED_OVER = timedelta(seconds=60)
 _NOT_FOUND = 404
 
 
+class _Last(NamedTuple):
+    since: datetime
+    obj: dict[str, Any]
+
+
 class Vanished:
-    """The last known states of such ApiKeys, by name."""
+    """The last known states of such ApiKeys, by name and UID: one name may have vanished several times."""
 
     def __init__(
         self, client: Client, sight: Sight, acting: Acting, *, clock: Callable[[], datetime]
@@ -45,12 +50,12 @@ class Vanished:
         self._sight = sight
         self._acting = acting
         self._clock = clock
-        self._last: dict[str, tuple[datetime, dict[str, Any]]] = {}
+        self._last: dict[str, dict[str, _Last]] = {}
 
     def remember(self, obj: dict[str, Any]) -> None:
         """Keep the last state of an ApiKey that a watch says is gone."""
         if summarise(obj).key_ids:
-            self._last[key_of(obj)] = self._clock(), obj
+            self._last.setdefault(key_of(obj), {})[obj["metadata"]["uid"]] = _Last(self._clock(), obj)
 
     def names(self) -> list[str]:
         """Return the ApiKeys that are to be settled."""
@@ -59,24 +64,34 @@ class Vanished:
     def forget_handed_over(self) -> None:
         """Forget those that another replica has had the time to settle."""
         since = self._clock() - HANDED_OVER
-        self._last = {name: last for name, last in self._last.items() if last[0] > since}
+        for name, namesakes in tuple(self._last.items()):
+            for uid in [uid for uid, last in namesakes.items() if last.since <= since]:
+                self._forget(name, uid)
 
     async def settle(self, name: str) -> None:
         """Write the records that are missing. Raises ApiError and TransportError, and then knows it still."""
-        if name not in self._last:
-            return
-        _, obj = self._last[name]
+        for uid, last in tuple(self._last.get(name, {}).items()):
+            await self._record(last.obj)
+            if self._last.get(name, {}).get(uid) is last:  # else a later state of it came meanwhile
+                self._forget(name, uid)
+
+    def _forget(self, name: str, uid: str) -> None:
+        del self._last[name][uid]
+        if not self._last[name]:
+            del self._last[name]
+
+    async def _record(self, obj: dict[str, Any]) -> None:
         looked = Looked()
         # As one that is being deleted: then neither sealing keys nor a readable status are asked for.
         gone = {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": "1970-01-01T00:00:00Z"}}
         seen = await self._sight.see(gone, Memory(), looked)
         missing = deletion.records(derive(seen, self._clock()))
-        if missing and not await self._exists(seen.api_key):
-            log.warning("an ApiKey vanished without its finalizer", api_key=name)
-            for record in missing:
-                if not await self._acting.act(record, seen.api_key, Memory(), looked):
-                    break  # there is nowhere to write them
-        self._last.pop(name, None)
+        if not missing or await self._exists(seen.api_key):
+            return
+        log.warning("an ApiKey vanished without its finalizer", api_key=seen.api_key.name)
+        for record in missing:
+            if not await self._acting.act(record, seen.api_key, Memory(), looked):
+                break  # there is nowhere to write them
 
     async def _exists(self, api_key: ApiKey) -> bool:
         """Whether the very object is still there: a watch may end for reasons of its own."""

@@ -80,7 +80,7 @@ def admission(
     """Return why an ApiKey that has no generation yet gets none.
 
     The siblings are the ApiKeys of the Project, and those of them in the same namespace, that come
-    before this one (`counts_before`).
+    before this one (`rank`), what is being deleted not counted.
     """
     return (
         type_denial(project, api_key)
@@ -161,31 +161,17 @@ class Contender(Protocol):
     @property
     def uid(self) -> str: ...
     @property
-    def namespace(self) -> str: ...
-    @property
     def created(self) -> str: ...
-    @property
-    def deleting(self) -> bool: ...
     @property
     def revision(self) -> int: ...
 
 
-def counts_before(uid: str, siblings: Iterable[Contender]) -> tuple[int, int]:
-    """Return how many ApiKeys of a Project come before one of them: in all, and in its namespace.
+def rank(contender: Contender) -> tuple[bool, str, str]:
+    """Return by what the ApiKeys of a Project are ordered for its quotas; the lesser comes first.
 
-    Counts what is not being deleted. First come those with a revealed generation, so that a key
-    that exists never loses to one that does not; then the older (`created` is RFC 3339 in UTC, whose
-    order is that of time), then the smaller UID. Raises ValueError if `uid` is not among the siblings.
+    First come those with a revealed generation, so that a key that exists never loses to one that does
+    not; then the older (`created` is RFC 3339 in UTC, whose order is that of time), then the smaller UID.
     """
-    siblings = tuple(siblings)
-    mine = next((sibling for sibling in siblings if sibling.uid == uid), None)
-    if mine is None:
-        raise ValueError("the ApiKey is not among its siblings")
-    before = [s.namespace for s in siblings if not s.deleting and _rank(s) < _rank(mine)]
-    return len(before), before.count(mine.namespace)
-
-
-def _rank(contender: Contender) -> tuple[bool, str, str]:
     return not contender.revision, contender.created, contender.uid
 
 

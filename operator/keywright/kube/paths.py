@@ -39,11 +39,6 @@ def project(namespace: str, name: str) -> str:
     return of("project", namespace, name)
 
 
-def project_status(namespace: str, name: str) -> str:
-    """Return the status of one Project."""
-    return f"{project(namespace, name)}/status"
-
-
 def api_keys(namespace: str | None = None) -> str:
     """Return the ApiKeys of one namespace, or of all."""
     return collection("apikey", namespace)
@@ -67,11 +62,6 @@ def revocations(namespace: str | None = None) -> str:
 def revocation(namespace: str, name: str) -> str:
     """Return one Revocation."""
     return of("revocation", namespace, name)
-
-
-def revocation_status(namespace: str, name: str) -> str:
-    """Return the status of one Revocation."""
-    return f"{revocation(namespace, name)}/status"
 
 
 def secrets(namespace: str | None = None) -> str:

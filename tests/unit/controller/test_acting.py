@@ -416,6 +416,79 @@ async def test_records_of_one_that_vanished_are_tried_again(process: Process, ap
     assert record in api.objects
 
 
+async def test_of_two_of_a_name_that_vanished_one_after_the_other_both_have_their_records_written(
+    process: Process, api: TinyApi, clock: Clock
+) -> None:
+    standby = started(api, clock)
+    ids = []
+    for uid in ("uid-1", "uid-2"):
+        api.put(API_KEY, new_api_key(BY_HAND, uid=uid))
+        process.hear()
+        await process.act()
+        standby.hear()
+        ids += [generation["id"] for generation in api.objects[API_KEY]["status"]["keys"]]
+        del api.objects[API_KEY], api.objects[SECRET]
+        standby.hear()  # and the other process does not
+    assert 2 == len(set(ids))
+
+    await standby.act()
+
+    assert [True, True] == [paths.revocation("system", f"k-{key_id}") in api.objects for key_id in ids]
+
+
+async def test_one_that_vanished_before_its_first_key_was_revealed_is_recorded_whatever_the_quota(
+    process: Process, api: TinyApi
+) -> None:
+    project = api.objects[paths.project("shop", "payments")]
+    api.put(paths.project("shop", "payments"), {**project, "spec": {"limits": {"maxKeys": 1}}})
+    process.hear()
+    fail_once(api, "create", SECRET, TransportError("no answer"))
+    with pytest.raises(TransportError):
+        await process.act()
+    (generation,) = api.objects[API_KEY]["status"]["keys"]
+    process.hear()
+    del api.objects[API_KEY]
+    process.hear()
+
+    await process.act()
+
+    assert paths.revocation("system", f"k-{generation['id']}") in api.objects
+
+
+def beside(process: Process, *names: str, namespace: str = "shop", reason: str) -> None:
+    """Have more ApiKeys of the Project known."""
+    for name in names:
+        metadata = {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "resourceVersion": "50"}
+        ready = {"type": "Ready", "status": "False", "reason": reason}
+        ref = {"projectRef": {"name": "payments", "namespace": "shop"}}
+        process.cache.put("apikey", {"metadata": metadata, "spec": ref, "status": {"conditions": [ready]}})
+
+
+async def test_a_deletion_wakes_those_beyond_the_quota_and_looks_at_no_other(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside(process, "settled", reason="Suspended")
+    beside(process, "waiting", "waiting-too", reason="QuotaExceeded")
+    gone = process.cache.get("apikey", "shop/checkout")
+    assert gone is not None
+    process.woken.clear()
+    monkeypatch.delattr(Cache, "summaries_of")
+    process.reconciler.observe("apikey", "DELETED", gone)
+    expected = {"project:shop/payments", NAME, "apikey:shop/waiting", "apikey:shop/waiting-too"}
+    assert expected == {key for key, _ in process.woken}
+
+
+async def test_new_labels_of_a_namespace_wake_its_api_keys_and_look_at_no_other(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside(process, "theirs", namespace="other", reason="NamespaceNotAllowed")
+    process.woken.clear()
+    monkeypatch.delattr(Cache, "keys")
+    for name, labels in (("other", {"team": "a"}), ("other", {"team": "a"}), ("empty", {})):
+        process.reconciler.observe("namespace", "MODIFIED", {"metadata": {"name": name, "labels": labels}})
+    assert [("apikey:other/theirs", "")] == process.woken
+
+
 async def test_one_that_a_watch_calls_gone_and_that_is_there_is_not_recorded(
     process: Process, api: TinyApi
 ) -> None:

@@ -70,6 +70,16 @@ async def test_the_cache_knows_an_event_before_the_reconciler_does(app: App) -> 
     assert seen(app) == [("apikey", None, "checkout"), ("apikey", "DELETED", "checkout")]
 
 
+async def test_one_that_a_namesake_replaced_without_an_event_is_told_of_as_deleted_first(app: App) -> None:
+    app.receive("apikey", None, obj(5))
+    app.receive("apikey", None, obj(8, uid="u2"))
+    app.receive("apikey", "MODIFIED", obj(9, uid="u2"))
+    app.receive("apikey", "MODIFIED", obj(6))  # late, and of the first
+    app.receive("apikey", "DELETED", obj(12, uid="u3"))
+    told = [event_type for _, event_type, _ in seen(app)]
+    assert [None, "DELETED", None, "MODIFIED", "MODIFIED", "DELETED", "DELETED"] == told
+
+
 async def test_an_error_in_the_reconciler_stays_there(app: App) -> None:
     app._reconciler.error = ValueError("secret")  # type: ignore[attr-defined]
     app.receive("apikey", None, obj(5))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from keywright.controller import cache as cached
 from keywright.controller.cache import Cache, Summary, summarise
+from keywright.keys import grants
 
 
 def api_key(
@@ -88,6 +91,74 @@ def test_api_keys_are_found_by_project(cache: Cache) -> None:
     cache.remove("apikey", "shop/checkout")
     assert cache.api_keys_of("shop/payments") == []
     assert cache.summary("shop/checkout") is None
+
+
+def one_of_many(name: str, version: int, **changes: Any) -> dict[str, Any]:
+    """An ApiKey of the one Project `platform/payments`, whose limits may count it."""
+    obj = api_key(version, uid=f"u-{name}", project="platform", **changes.get("status", {}))
+    created = "2026-01-01T00:00:00Z"
+    metadata = {"name": name, "creationTimestamp": created, **changes.get("metadata", {})}
+    return {**obj, "metadata": obj["metadata"] | metadata}
+
+
+def test_before_an_api_key_count_those_that_have_a_key_then_the_older_then_the_smaller_uid(
+    cache: Cache,
+) -> None:
+    many: dict[str, dict[str, Any]] = {
+        "c": {},
+        "z": {"status": {"revision": 1}},
+        "a": {},
+        "b": {"metadata": {"namespace": "other"}},
+        "gone": {"metadata": {"uid": "u-0", "deletionTimestamp": "2026-01-02T00:00:00Z"}},
+        "y": {"metadata": {"creationTimestamp": "2025-12-31T00:00:00Z"}},
+    }
+    for version, (name, changes) in enumerate(many.items(), start=1):
+        cache.put("apikey", one_of_many(name, version, **changes))
+    cache.put("apikey", api_key(7, uid="u-00"))  # of another Project
+    counts = {name: cache.counts_before(f"shop/{name}") for name in ("z", "y", "a", "c")}
+    assert {"z": (0, 0), "y": (1, 1), "a": (2, 2), "c": (4, 3)} == counts
+    assert (3, 0) == cache.counts_before("other/b")
+
+
+def test_what_counts_before_follows_every_change(cache: Cache) -> None:
+    for version, name in enumerate("abcd", start=1):
+        cache.put("apikey", one_of_many(name, version))
+    assert (3, 3) == cache.counts_before("shop/d")
+    cache.put("apikey", one_of_many("a", 5, metadata={"deletionTimestamp": "2026-01-02T00:00:00Z"}))
+    assert (2, 2) == cache.counts_before("shop/d")
+    cache.remove("apikey", "shop/a")
+    cache.remove("apikey", "shop/b")
+    assert (1, 1) == cache.counts_before("shop/d")
+    cache.put("apikey", one_of_many("d", 6, status={"revision": 1}))
+    assert (0, 0) == cache.counts_before("shop/d")
+    assert (1, 1) == cache.counts_before("shop/c")
+    assert (0, 0) == cache.counts_before("shop/a"), "one that is not known"
+
+
+def test_among_thousands_few_are_looked_at_to_count(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2000):
+        cache.put("apikey", one_of_many(f"{number:04}", number + 1))
+    looked = Mock(side_effect=grants.rank)
+    monkeypatch.setattr(cached, "rank", looked)
+    assert (1999, 1999) == cache.counts_before("shop/1999")
+    assert looked.call_count < 50
+
+
+def test_those_that_wait_for_room_in_a_quota_are_found(cache: Cache) -> None:
+    waiting = {"conditions": [{"type": "Ready", "status": "False", "reason": "QuotaExceeded"}]}
+    cache.put("apikey", one_of_many("a", 1, status=waiting))
+    cache.put("apikey", one_of_many("b", 2))
+    assert ["shop/a"] == cache.api_keys_over_quota("platform/payments")
+    cache.put("apikey", one_of_many("a", 3))
+    assert [] == cache.api_keys_over_quota("platform/payments")
+
+
+def test_api_keys_are_found_by_namespace(cache: Cache) -> None:
+    cache.put("apikey", one_of_many("a", 1))
+    cache.put("apikey", one_of_many("b", 2, metadata={"namespace": "other"}))
+    assert ["shop/a"] == cache.api_keys_in("shop")
+    cache.remove("apikey", "shop/a")
+    assert [] == cache.api_keys_in("shop")
 
 
 def test_the_reasons_of_a_kind_are_those_of_what_is_there_now(cache: Cache) -> None:
@@ -179,3 +250,18 @@ def test_it_has_converged_if_nothing_was_asked_since_it_was_ready(
     assert summarise(obj).converged is converged
     obj["metadata"]["generation"] = 3
     assert not summarise(obj).converged
+
+
+def test_one_whose_first_key_is_being_revealed_comes_before_those_without() -> None:
+    cache = Cache()
+    for name, version in (("b", 1), ("a", 2)):
+        obj = api_key(version=version)
+        obj["metadata"] |= {"name": name, "uid": name}
+        cache.put("apikey", obj)
+    assert cache.counts_before("shop/a") == (0, 0)
+    cache.revealing("shop/b")
+    assert cache.counts_before("shop/a") == (1, 1)
+    refused = api_key(version=3)
+    refused["metadata"] |= {"name": "b", "uid": "b"}
+    cache.put("apikey", refused)
+    assert cache.counts_before("shop/a") == (0, 0)

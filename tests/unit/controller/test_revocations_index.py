@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from keywright.controller.ports import Realm
 from keywright.controller.revocations import Revocations
 from keywright.kube import paths
 from keywright.kube.errors import ApiError
-from tiny_api import Object, TinyApi, refusal
+from tiny_api import Object, TinyApi
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FIRST, SECOND = "a" * 16, "b" * 16
@@ -202,16 +204,88 @@ async def test_after_a_conflict_it_knows_what_is_there_now(index: Index) -> None
     assert "InForce" == (await index.status("leaked"))["conditions"][0]["reason"]
 
 
-async def test_a_copy_that_is_there_already_is_success(index: Index) -> None:
+def occupied(index: Index, name: str, **spec: Any) -> str:
+    """Have a Revocation in the system namespace of which no watch has told; return its path."""
+    path = paths.revocation("system", name)
+    metadata = {"name": name, "namespace": "system", "uid": "u", "generation": 1}
+    index.api.put(path, {"metadata": metadata, "spec": spec})
+    return path
+
+
+WHOLE = {"apiKeyRef": {"name": "checkout", "namespace": "shop"}}
+
+
+@pytest.mark.parametrize(("name", "spec"), [(f"k-{FIRST}", {"keyID": FIRST}), ("a-uid-of-checkout", WHOLE)])
+async def test_a_copy_that_is_there_already_is_success(index: Index, name: str, spec: Object) -> None:
     index.api_key("checkout", FIRST)
-    index.revocation("leaked", keyID=FIRST)
+    index.revocation("leaked", **spec)
+    occupied(index, name, **spec)
 
-    def taken(verb: str, path: str) -> None:
-        if verb == "create":
-            raise refusal(verb, path, 409)
+    status = await index.status("leaked")
 
-    index.api.before = taken
-    assert "InForce" == (await index.status("leaked"))["conditions"][0]["reason"]
+    assert ("InForce", "2026-11-23T12:00:00Z") == (status["conditions"][0]["reason"], status["recordedAt"])
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "other"),
+    [
+        (f"k-{FIRST}", {"keyID": FIRST}, {"keyID": SECOND}),
+        (f"k-{FIRST}", {"keyID": FIRST}, WHOLE),
+        ("a-uid-of-checkout", WHOLE, {"apiKeyRef": {"name": "checkout"}}),  # of the system namespace
+    ],
+)
+async def test_a_copy_whose_name_is_taken_by_another_one_is_not_called_recorded_until_there_is_one(
+    index: Index, name: str, spec: Object, other: Object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.api_key("checkout", FIRST)
+    index.revocation("leaked", **spec)
+    path = occupied(index, name, **other)
+
+    status = await index.status("leaked")
+
+    assert ("InForce", None) == (status["conditions"][0]["reason"], status.get("recordedAt"))
+    assert f"its name {name} is taken by another one" in capsys.readouterr().out
+    assert 300 == await index.revocations.reconcile("shop/leaked")
+    del index.api.objects[path]
+    assert "2026-11-23T12:00:00Z" == (await index.status("leaked"))["recordedAt"]
+    assert path in index.api.objects
+
+
+def test_a_record_that_stands_for_a_year_takes_little_memory(index: Index) -> None:
+    many = 500
+    records = [record(f"{number:016}") for number in range(many)]
+    tracemalloc.start()
+    for obj in records:
+        index.revocations.observe("ADDED", obj)
+    index.woken.clear()
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert {f"{many - 1:016}"} == index.revocations.recorded([f"{many - 1:016}"])
+    assert taken / many < 2000
+
+
+def record(key_id: str) -> Object:
+    metadata = {"name": f"k-{key_id}", "namespace": "system", "uid": f"uid-{key_id}", "labels": MANAGED}
+    annotations = {
+        "keywright.dev/api-key": "shop/checkout",
+        "keywright.dev/api-key-uid": "uid-of-checkout",
+        "keywright.dev/project": "platform/secretive",
+        "keywright.dev/until": "2026-12-23T12:00:00Z",
+    }
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "InForce",
+        "message": "What it names is never valid again",
+        "lastTransitionTime": "2026-11-23T12:00:00Z",
+        "observedGeneration": 1,
+    }
+    return {
+        "metadata": {**metadata, "annotations": annotations, "creationTimestamp": "2026-11-23T12:00:00Z"},
+        "spec": {"keyID": key_id, "reason": "Deleted"},
+        "status": {"conditions": [ready], "recordedAt": "2026-11-23T12:00:00Z"},
+    }
 
 
 def old_record(index: Index, until: str = "2026-01-01T00:00:00Z", **spec: Any) -> str:
