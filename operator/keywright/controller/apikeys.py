@@ -94,7 +94,7 @@ class ApiKeys:
         if obj is None:
             return None
         memory = self._memories.setdefault(obj["metadata"]["uid"], Memory())
-        memory.busy = True
+        memory.begin()
         try:
             due = await self._pass(name, memory)
         finally:
@@ -129,7 +129,7 @@ class ApiKeys:
         """Remember that the Secret was found in place, and tell what is to be told once."""
         if not isinstance(seen.secret, Unread):
             facts = derive(seen, now)
-            secret = facts.owned_secret if in_place(facts) else None
+            secret = facts.owned_secret if in_place(facts) and not memory.secret_overtaken else None
             memory.verified = (
                 Verified(now, secret.resource_version, fingerprint(facts)) if secret is not None else None
             )
