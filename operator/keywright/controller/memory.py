@@ -50,7 +50,7 @@ class Memory:
     finished: bool = False
 
     def begin(self) -> None:
-        """Begin a pass: what the Secret was told to be until now is in the cache, be it that it is gone."""
+        """Begin a pass: what was told of the Secret until now is in the cache, be it that it is gone."""
         self.busy, self.secret_observed = True, 0
 
     def tells_nothing(self, resource_version: int) -> bool:

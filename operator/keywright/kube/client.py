@@ -254,10 +254,9 @@ def _event(resource: str, line: bytes) -> Object:
     match event:
         case {"type": "ERROR", "object": {"code": int(code)} as status}:
             raise refusal("watch", resource, code, json.dumps(status).encode(), None)
-        case {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str()}}} | {
-            "type": str(),
-            "object": {"metadata": {"name": str(), "resourceVersion": str()}},
-        }:
+        case {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str()}}}:
+            return event
+        case {"type": str(), "object": {"metadata": {"name": str(), "resourceVersion": str()}}}:
             return event
     raise ValueError("no event")
 
