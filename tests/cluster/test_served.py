@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.team import Team, condition
+import pytest
+
+import rbac
+from harness.account import write_kubeconfig
+from harness.team import Team, condition, generations
 from harness.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from harness.api import Api
     from harness.operator import Operator
@@ -72,3 +77,48 @@ def test_records_of_namespaces_that_another_release_serves_are_not_pruned(
     finally:
         assert operator.stop() == 0
         admin.delete("Revocation", "k-" + "u" * 16, system_namespace)
+
+
+def test_with_nothing_to_watch_but_its_own_kinds_it_lives(
+    team: Team, start_operator: Callable[..., Operator]
+) -> None:
+    operator = start_operator(f"--namespaces={team.namespace}", "--no-watch-secrets").until_ready()
+    try:
+        team.minted()
+        operator.get("/healthz")
+    finally:
+        assert operator.stop() == 0
+
+
+@pytest.fixture
+def half_open(
+    admin: Api, make_team: Callable[[], Team], system_namespace: str, tmp_path: Path
+) -> tuple[Team, Team, Path]:
+    """Two teams and a ServiceAccount that may watch the Secrets of the first one only."""
+    watched, unwatched = make_team(), make_team()
+    release, values = unwatched.namespace, {"namespaces": [watched.namespace, unwatched.namespace]}
+    for obj in rbac.rbac(release=release, namespace=system_namespace, values=values):
+        if obj["kind"] == "Role" and obj["metadata"]["namespace"] == unwatched.namespace:
+            # Of Secrets list and watch are a rule of their own.
+            obj["rules"].remove({"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]})
+        admin.create(obj)
+    kubeconfig = tmp_path / "kubeconfig"
+    write_kubeconfig(kubeconfig, admin, system_namespace, f"{release}-operator")
+    return watched, unwatched, kubeconfig
+
+
+def test_where_one_namespace_is_closed_a_loss_in_another_is_noticed_at_once(
+    half_open: tuple[Team, Team, Path], start_operator: Callable[..., Operator]
+) -> None:
+    watched, unwatched, kubeconfig = half_open
+    served = f"--namespaces={watched.namespace},{unwatched.namespace}"
+    operator = start_operator(served, kubeconfig=kubeconfig).until_ready()
+    try:
+        for team in (watched, unwatched):
+            team.minted()
+        (warning,) = [line for line in operator.lines() if "Secrets may not be listed" in line["event"]]
+        assert warning["namespace"] == unwatched.namespace
+        watched.api.delete("Secret", "checkout", watched.namespace)
+        assert generations(watched.until_revision(2))[0]["cause"] == "SecretLost"
+    finally:
+        assert operator.stop() == 0

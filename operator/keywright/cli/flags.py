@@ -81,7 +81,7 @@ _FLAGS = (
     _flag(
         "--rollout-restart/--no-rollout-restart",
         default=False,
-        help="Restart the workloads that an ApiKey lists after its key was replaced.",
+        help="Restart the workloads that an ApiKey lists for each new key.",
     ),
     _flag(
         "--usage-url",

@@ -129,7 +129,7 @@ class ApiKeys:
         """Remember that the Secret was found in place, and tell what is to be told once."""
         if not isinstance(seen.secret, Unread):
             facts = derive(seen, now)
-            secret = facts.owned_secret if in_place(facts) else None
+            secret = facts.owned_secret if in_place(facts) and not memory.secret_overtaken else None
             memory.verified = (
                 Verified(now, secret.resource_version, fingerprint(facts)) if secret is not None else None
             )

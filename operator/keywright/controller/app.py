@@ -61,7 +61,12 @@ class App:
         self._recorder = Recorder(client)
         self._inventory = Inventory(client, self.cache, options.realm, self.receive)
         self._watches = Watches(
-            client, self.cache, options.realm, self.receive, secrets=options.watch_secrets
+            client,
+            self.cache,
+            options.realm,
+            self.receive,
+            secrets=options.watch_secrets,
+            lost=self._look_for_secrets,
         )
         self._all_known = asyncio.Event()
         lease = _lease(options, client)
@@ -244,6 +249,12 @@ class App:
         """Queue a name; while another replica acts nothing is queued, and everything once this one does."""
         if self._leadership.acting.is_set():
             self.queue.add(key, urgent=urgent, last=last)
+
+    def _look_for_secrets(self, namespace: str | None) -> None:
+        """Have the ApiKeys of a namespace (None: all) looked at: those at rest have trusted in its watch."""
+        for key in self.cache.keys("apikey"):
+            if namespace in {None, key.partition("/")[0]}:
+                self._wake(f"apikey:{key}", last=True)
 
     def _skew(self) -> float:
         return self._client.skew.total_seconds() if self._client.skew is not None else 0.0

@@ -68,15 +68,15 @@ class Inventory:
             if (kind, key) not in listed and obj is not None and now is not None and now[0] == uid:
                 log.info("vanished without an event", kind=kind, key=key)
                 self._receive(kind, "DELETED", obj)
-        for (kind, key), (uid, version) in listed.items():
-            if not self._known(kind, key, uid, version):
+        for (kind, key), (_, version) in listed.items():
+            if not self._known(kind, key, version):
                 await self._look_up(kind, key)
 
     async def _await_cache(self) -> None:
         missing = await self._list(starting=True)
         clock = asyncio.get_running_loop().time
         again = clock() + _LIST_AGAIN_EVERY
-        while missing := {at: seen for at, seen in missing.items() if not self._known(*at, *seen)}:
+        while missing := {at: seen for at, seen in missing.items() if not self._known(*at, seen[1])}:
             await asyncio.sleep(_LOOK_EVERY)
             if clock() >= again:
                 # What was deleted before kopf listed it never comes.
@@ -145,7 +145,7 @@ class Inventory:
         }
         return {at: version for at, version in versions.items() if version is not None}
 
-    def _known(self, kind: str, key: str, uid: str, version: int) -> bool:
+    def _known(self, kind: str, key: str, version: int) -> bool:
         known = self._cache.version(kind, key)
-        # Another UID: the listed object is gone, and its successor known.
-        return known is not None and (known[0] != uid or known[1] >= version)
+        # Of another UID and newer: the listed object is gone, and its successor known.
+        return known is not None and known[1] >= version

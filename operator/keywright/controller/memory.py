@@ -51,7 +51,7 @@ class Memory:
     finished: bool = False
 
     def begin(self) -> None:
-        """Note that a pass begins: what was told of the Secret before, it will see for itself."""
+        """Begin a pass: what was told of the Secret until now is in the cache, be it that it is gone."""
         self.busy, self.secret_observed = True, 0
 
     def tells_nothing(self, resource_version: int) -> bool:
@@ -61,16 +61,23 @@ class Memory:
         return self.busy or resource_version <= self.written
 
     def secret_tells_nothing(self, resource_version: int) -> bool:
-        """Whether an event of the Secret needs no pass of its own, likewise."""
+        """Whether an event of the Secret needs no pass of its own, likewise; what does, ends `verified`."""
+        if resource_version <= self.secret_seen:
+            return True
+        self.verified = None
         if self.busy:
             self.secret_observed = max(self.secret_observed, resource_version)
-        return self.busy or resource_version <= self.secret_seen
+        return self.busy
+
+    @property
+    def secret_overtaken(self) -> bool:
+        """Whether a newer Secret was told of during a pass than the one that it read or wrote last."""
+        return self.secret_observed > self.secret_seen
 
     @property
     def overtaken(self) -> bool:
         """Whether something newer was told of during a pass than what it read or wrote last."""
-        api_key = self.observed > max(self.written, self.settled)
-        return api_key or self.secret_observed > self.secret_seen
+        return self.secret_overtaken or self.observed > max(self.written, self.settled)
 
     def refuse(self, key_id: str | None, explanation: str, generation: int, now: datetime) -> None:
         """Note that the API server said no to the Secret, and wait longer each time before the next try.

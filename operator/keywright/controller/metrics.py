@@ -31,7 +31,7 @@ _UNTIL_READY = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 LABELS = {
     "version": "the version of Keywright",
-    "verb": "`get`, `list`, `create`, `update`, `patch` or `delete`",
+    "verb": "`get`, `list`, `watch`, `create`, `update`, `patch` or `delete`",
     "resource": "the resource and subresource, such as `apikeys/status`",
     "code": "an HTTP status, `transport` where no answer came, or another error's code",
     "kind": "`apikey`, `project` or `revocation`",

@@ -81,9 +81,9 @@ class Wake(Protocol):
 
 
 class Watching(Protocol):
-    """Whether a watch tells of everything of a kind: of Secrets, of Namespaces."""
+    """Whether a watch tells of everything of a kind in a namespace: its Secrets, the Namespace itself."""
 
-    def __call__(self, kind: str) -> bool: ...
+    def __call__(self, kind: str, namespace: str) -> bool: ...
 
 
 class Tally(Protocol):

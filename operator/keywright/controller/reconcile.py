@@ -96,7 +96,7 @@ class Reconciler:
         now = self._clock().timestamp()
         for one in self._cache.summaries():
             due = one.next_rotation is not None and one.next_rotation <= now
-            lost = self._watching(SECRET) and self._cache.version(SECRET, one.secret) is None
+            lost = self._watching(SECRET, one.namespace) and self._cache.version(SECRET, one.secret) is None
             last = one.converged and not due and not lost
             self._wake(f"apikey:{one.key}", urgent=one.deleting, last=last and not one.deleting)
         for name in self._cache.keys("project"):

@@ -116,10 +116,11 @@ class Sight:
     def presumed_secret(self, obj: dict[str, Any]) -> Absent | Unread:
         """Return what to take for granted of the Secret: a new ApiKey has none if the watch knows none."""
         metadata = obj["metadata"]
+        namespace = metadata["namespace"]
         secret = ((obj.get("spec") or {}).get("secret") or {}).get("name") or metadata["name"]
-        known = self._cache.version(SECRET, f"{metadata['namespace']}/{secret}")
+        known = self._cache.version(SECRET, f"{namespace}/{secret}")
         new = not (obj.get("status") or {}).get("conditions") and "deletionTimestamp" not in metadata
-        return Absent() if new and known is None and self._watching(SECRET) else Unread()
+        return Absent() if new and known is None and self._watching(SECRET, namespace) else Unread()
 
     async def namespace_terminating(self, name: str) -> bool:
         """Read whether a Namespace is going or gone. Where it may not be read, a refused write will tell."""
@@ -174,12 +175,13 @@ class Sight:
         return looked.namespace_labels
 
     def _known_namespace(self, name: str) -> dict[str, Any] | None:
-        return self._cache.get(NAMESPACE, f"/{name}") if self._watching(NAMESPACE) else None
+        return self._cache.get(NAMESPACE, f"/{name}") if self._watching(NAMESPACE, name) else None
 
     def _watched(self, api_key: ApiKey) -> Watched | None:
-        if not self._watching(SECRET):
+        namespace = api_key.metadata.namespace
+        if not self._watching(SECRET, namespace):
             return None
-        known = self._cache.version(SECRET, f"{api_key.metadata.namespace}/{api_key.secret_name}")
+        known = self._cache.version(SECRET, f"{namespace}/{api_key.secret_name}")
         return Watched(str(known[1]) if known is not None else None)
 
     def _foreign_digests(self, api_key: ApiKey, secret: SecretView | Absent | Unread) -> frozenset[str]:

@@ -15,6 +15,7 @@ from keywright.keys.causes import due, next_rotation
 from keywright.keys.conditions import progress
 from keywright.keys.loss import lost, next_remint
 from keywright.keys.policies import verdict
+from keywright.keys.schedule import jitter
 from keywright.keys.seen import Unread
 
 if TYPE_CHECKING:
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 RECHECK = timedelta(minutes=10)
 POLL = timedelta(seconds=10)
 SOON_AT_LEAST = timedelta(hours=1)
+
+
+def recheck(facts: Facts) -> timedelta:
+    """Return how long a check of the Secret is believed where no watch tells of it.
+
+    8 to 10 minutes, by UID: what was checked together, after a start, is so not checked together for ever.
+    """
+    return RECHECK * (1 - 4 * jitter(facts.api_key.metadata.uid))
 
 
 def deadline(facts: Facts) -> datetime | None:
@@ -87,7 +96,7 @@ def _waits(facts: Facts) -> Iterator[datetime]:
         return
     verified = facts.seen.verified
     checked = verified.at if verified and isinstance(facts.seen.secret, Unread) else facts.now
-    yield checked + RECHECK
+    yield checked + recheck(facts)
 
 
 def _expiring_soon(facts: Facts) -> datetime | None:

@@ -37,7 +37,7 @@ from keywright.keys.actions import (
     WriteStatus,
 )
 from keywright.keys.causes import Due, due
-from keywright.keys.deadlines import RECHECK, deadline, happenings_now
+from keywright.keys.deadlines import deadline, happenings_now, recheck
 from keywright.keys.facts import Facts, derive
 from keywright.keys.happenings import happenings
 from keywright.keys.loss import lost
@@ -129,7 +129,7 @@ def _verified(facts: Facts) -> bool:
         return False
     if watched is not None:
         return watched.version == verified.version
-    return facts.now < verified.at + RECHECK
+    return facts.now < verified.at + recheck(facts)
 
 
 def _keep_finalizer(facts: Facts) -> Plan | None:

@@ -32,7 +32,7 @@ PAGE = 500
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
-_UNAUTHORIZED, _INTERNAL = 401, 500
+_UNAUTHORIZED = 401
 
 
 class Client:
@@ -95,16 +95,21 @@ class Client:
     ) -> AsyncIterator[Object]:
         """Read the metadata of a collection, page by page, all as of the moment of the first.
 
-        ApiError 410 where it took so long that the next page is gone: start over.
+        ApiError 410 where it took so long that the next page is gone: start over. TransportError for what is
+        no list: taken for an empty one, everything would seem to have vanished.
         """
         query = {**(query or {}), "limit": str(limit)}
         token = ""
         while True:
             more = {**query, "continue": token} if token else query
             page = await self._request("list", "GET", path, query=more, accept=_METADATA_LIST)
-            page["items"] = page.get("items") or []  # an empty list may come as null
-            token = page.get("metadata", {}).get("continue") or ""
-            yield page
+            match page:
+                case {"metadata": {"resourceVersion": str()} as metadata}:
+                    page["items"] = page.get("items") or []  # an empty list may come as null
+                    yield page
+                case _:
+                    raise TransportError("no list", verb="list", resource=paths.resource_of(path))
+            token = metadata.get("continue") or ""
             if not token:
                 return
 
@@ -112,7 +117,7 @@ class Client:
         """Follow a collection from `resourceVersion` on, metadata only: events as {type, object}.
 
         Ends when the server ends it. Raises ApiError for an ERROR among the events (410: list again), and
-        TransportError once nothing was heard for `silence` seconds.
+        TransportError for a line that is no event, and once nothing was heard for `silence` seconds.
         """
         resource = paths.resource_of(path)
         headers = {"Accept": _METADATA, "Content-Type": "application/json"}
@@ -134,19 +139,8 @@ class Client:
                     "watch", resource, response.status, received, response.headers.get("Retry-After")
                 )
             async for line in response.response.content:
-                event: Object = json.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"].get("code") or _INTERNAL
-                    raise refusal("watch", resource, status, json.dumps(event["object"]).encode(), None)
-                yield event
-        except (
-            aiohttp.ClientError,
-            OSError,
-            TimeoutError,
-            ValueError,
-            KeyError,
-            ConfigurationError,
-        ) as error:
+                yield _event(resource, line)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, ConfigurationError) as error:
             problem = type(error).__name__
             raise TransportError("watch broken", verb="watch", resource=resource, problem=problem) from None
         finally:
@@ -217,8 +211,8 @@ class Client:
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own: it tells connecting from reading
     ) -> tuple[int, Any, bytes]:
         response = await self._open(method, path, query, headers, body, timeout)
+        self._note(response.status, response.headers.get("Date"))  # its time is that of the headers
         received: bytes = await response.read()
-        self._note(response.status, response.headers.get("Date"))
         return response.status, response.headers, received
 
     async def _open(
@@ -252,6 +246,19 @@ class Client:
             self.skew = datetime.now(UTC) - parsedate_to_datetime(date) if date else self.skew
         except (TypeError, ValueError):  # a proxy's idea of a date
             return
+
+
+def _event(resource: str, line: bytes) -> Object:
+    """Read one line of a watch: an object's name and version are there. ValueError where it is no event."""
+    event: Object = json.loads(line)
+    match event:
+        case {"type": "ERROR", "object": {"code": int(code)} as status}:
+            raise refusal("watch", resource, code, json.dumps(status).encode(), None)
+        case {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str()}}}:
+            return event
+        case {"type": str(), "object": {"metadata": {"name": str(), "resourceVersion": str()}}}:
+            return event
+    raise ValueError("no event")
 
 
 def _freely() -> None:

@@ -30,7 +30,6 @@ _client: Any = kubernetes_client
 _config: Any = kubernetes_config
 
 USER_AGENT = "keywright"  # also the manager in managedFields of what it writes
-CONNECTIONS = 32  # at most 16 workers, each with one request in flight; the rest is for lists and Events
 AGAIN_AFTER = 5.0  # seconds; reading may mean to run somebody's program
 
 
@@ -73,7 +72,8 @@ class Credentials:
     @classmethod
     async def load(cls, kubeconfig: str | None) -> Credentials:
         """Read them; raises ConfigurationError where there are none."""
-        configuration = _client.Configuration(connection_pool_maxsize=CONNECTIONS)
+        # Without a limit: each watch holds a connection, and the workers bound the requests beside them.
+        configuration = _client.Configuration(connection_pool_maxsize=0)
         # Otherwise aiohttp reads ~/.netrc in a thread at every request.
         configuration.client_session_kwargs = {"trust_env": False, "trace_configs": [_checking()]}
         await _load(kubeconfig, configuration)

@@ -8,6 +8,7 @@ pause; kopf cannot watch metadata only. The protocol is that of the Kubernetes A
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,6 +39,9 @@ class Store(Protocol):
     def replace(self, listed: set[str], version: int) -> None:
         """Forget what is not among the `namespace/name` of a whole list, unless it is newer than the list."""
 
+    def closed(self) -> None:
+        """Know that nothing may be read, so nothing is told from now on; once, until it is listed again."""
+
 
 class Informer:
     """Lists a collection, watches it from there, and begins anew where it lost the thread."""
@@ -57,31 +61,41 @@ class Informer:
         """Keep the store up to date, for ever."""
         wait = _FIRST_WAIT
         while True:
+            begun, trouble = math.inf, None
             try:
                 if self._version is None:
                     await self._list()
                 begun = time.monotonic()
                 await self._watch()
-                if time.monotonic() - begun >= _SHORT:
-                    wait = _FIRST_WAIT
-                    continue
-                pause = wait  # who ends each watch at once must not be asked without a pause
             except (ApiError, TransportError) as error:
-                pause = self._refused(error, wait) if isinstance(error, ApiError) else wait
-                log.info("watch interrupted", path=self._path, error=str(error), retry_in=round(pause, 2))
+                trouble = error
+            if time.monotonic() - begun >= _SHORT:
+                wait = _FIRST_WAIT
+                if trouble is None:
+                    continue
+            pause = wait  # who ends each watch at once must not be asked without a pause
+            if trouble is not None:
+                pause = self._refused(trouble, wait) if isinstance(trouble, ApiError) else wait
+                log.info("watch interrupted", path=self._path, error=str(trouble), retry_in=round(pause, 2))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not a secret
             wait = min(wait * 2, _LAST_WAIT)
 
     def _refused(self, error: ApiError, wait: float) -> float:
-        """Return how long to wait after a refusal; a thread that is lost is taken up at once."""
+        """Return how long to wait after a refusal; where the thread is lost, list then."""
         if error.status == _GONE:
             self._version = None
-            return 0.0
         if error.status == _FORBIDDEN:
-            self.listed, self._version = False, None
-            self.settled.set()
+            self._close()
             return _REFUSED_WAIT
         return max(wait, error.retry_after or 0.0)
+
+    def _close(self) -> None:
+        """Say so, unless it has been said."""
+        news = self.listed or not self.settled.is_set()
+        self.listed, self._version = False, None
+        self.settled.set()
+        if news:
+            self._store.closed()
 
     async def _list(self) -> None:
         listed: set[str] = set()

@@ -55,7 +55,7 @@ class Process:
             self.cache,
             self.told,  # type: ignore[arg-type]
             options=Options(realm=Realm(system_namespace="system"), rollout_restart=self.rollout_restart),
-            watching=lambda _kind: False,
+            watching=lambda _kind, _namespace: False,
             wake=self._wake,
             clock=self.clock,
             tally=self.tally,
@@ -710,3 +710,66 @@ async def test_each_key_has_an_hour_of_its_own(process: Process, api: TinyApi, c
     await process.act()
 
     assert "restarting" in api.objects[API_KEY]["status"]
+
+
+def lose_secret(api: TinyApi, process: Process) -> None:
+    """Have the process told that its Secret has just been deleted, in a namespace that stays."""
+    api.put(paths.namespace("shop"), {"metadata": {"name": "shop"}})
+    gone = api.put(SECRET, api.objects[SECRET])
+    del api.objects[SECRET]
+    process.cache.remove("secret", "shop/checkout", resource_version=gone["metadata"]["resourceVersion"])
+    process.reconciler.observe("secret", "DELETED", gone)
+
+
+async def test_what_was_told_of_a_secret_counts_though_it_is_watched_no_more(
+    process: Process, api: TinyApi
+) -> None:
+    await process.act()
+    before = value(api)
+    process.woken.clear()
+    lose_secret(api, process)
+    assert [(NAME, "")] == process.woken
+
+    await process.act()
+
+    assert before != value(api)
+    assert "SecretLost" == api.objects[API_KEY]["status"]["keys"][0]["cause"]
+
+
+async def test_what_is_told_of_a_secret_during_a_pass_counts_in_the_next_one(
+    process: Process, api: TinyApi
+) -> None:
+    await process.act()
+    edit(api, metadata={"annotations": {"keywright.dev/rotate": "now"}})
+    process.hear()
+
+    def delete_late(verb: str, path: str) -> None:
+        revealed = api.objects[SECRET]["metadata"]["annotations"] if SECRET in api.objects else {}
+        if (verb, path) == ("update", STATUS) and revealed.get("keywright.dev/revision") == "2":
+            lose_secret(api, process)
+
+    api.before = delete_late
+    assert 0.0 == await process.reconciler.reconcile(NAME)
+    assert SECRET not in api.objects
+
+    await process.act()
+
+    assert "SecretLost" == api.objects[API_KEY]["status"]["keys"][0]["cause"]
+
+
+async def test_a_deletion_that_is_told_during_a_pass_is_not_looked_at_for_ever(
+    process: Process, api: TinyApi
+) -> None:
+    await process.act()
+    edit(api, spec={**api.objects[API_KEY]["spec"], "secret": {"onLoss": "Alert"}})
+    process.hear()
+
+    def delete_first(verb: str, path: str) -> None:
+        if (verb, path) == ("get", SECRET) and SECRET in api.objects:
+            lose_secret(api, process)
+
+    api.before = delete_first
+    await process.act()
+    due = await process.reconciler.reconcile(NAME)
+    assert due is not None
+    assert due > 0

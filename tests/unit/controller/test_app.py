@@ -154,3 +154,14 @@ async def test_alive_until_a_task_ends_or_hangs(app: App, monkeypatch: pytest.Mo
 )
 def test_the_system_namespace_belongs_to_what_is_watched(realm: Realm, watched: tuple[str, ...]) -> None:
     assert realm.watched == watched
+
+
+async def test_where_secrets_are_watched_no_more_the_api_keys_at_rest_are_looked_at(app: App) -> None:
+    app.receive("apikey", None, obj(5))
+    app.receive("apikey", None, obj(6, namespace="shop-2"))
+    app.receive("project", None, obj(7))
+    app._leadership.acting.set()
+    app._look_for_secrets("shop")
+    assert list(app.queue._last) == ["apikey:shop/checkout"]
+    app._look_for_secrets(None)
+    assert list(app.queue._last) == ["apikey:shop/checkout", "apikey:shop-2/checkout"]

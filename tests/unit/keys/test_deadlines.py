@@ -94,3 +94,21 @@ def test_a_secret_that_was_found_in_place_is_read_again_after_ten_minutes() -> N
     store.now = operator.plan.due
     assert operator.run()
     assert store.secret is not None
+
+
+def test_what_was_checked_together_is_not_checked_together_again() -> None:
+    waits = []
+    for number in range(200):
+        store = new_store({})
+        assert store.api_key is not None
+        store.api_key["metadata"]["uid"] = f"uid-{number}"
+        operator = Operator(store)
+        operator.run()
+        assert operator.plan.due is not None
+        waits.append((operator.plan.due - store.now).total_seconds())
+
+    assert 479 <= min(waits)
+    assert max(waits) <= 600
+    for minute in (8, 9):
+        in_it = [wait for wait in waits if minute * 60 <= wait < minute * 60 + 60]
+        assert 70 <= len(in_it) <= 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -76,7 +77,7 @@ async def test_a_list_is_read_to_its_last_page(client: Client, server: Any) -> N
 
 
 async def test_an_empty_list_is_a_list(client: Client, server: Any) -> None:
-    server.answer(body={"metadata": {}, "items": None})
+    server.answer(body={"metadata": {"resourceVersion": "9"}, "items": None})
     assert [page["items"] async for page in client.pages(paths.api_keys())] == [[]]
 
 
@@ -297,3 +298,43 @@ async def test_credentials_that_do_not_help_are_not_read_at_every_401(
         with pytest.raises(ApiError):
             await client.get("/version")
     assert len(server.asked) == 2
+
+
+async def test_many_watches_leave_a_connection_for_a_request(client: Client, server: Any) -> None:
+    end = asyncio.Event()
+    for _ in range(40):
+        server.answer(body=end)
+    server.answer(body={"ok": True})
+
+    async def watch() -> None:
+        async for _ in client.watch(paths.secrets("shop"), {}, silence=30):
+            pass
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        for _ in range(40):
+            group.create_task(watch())
+        while len(server.asked) < 40:  # noqa: ASYNC110  the server knows no events
+            await asyncio.sleep(0.01)
+        assert await client.get("/version") == {"ok": True}
+        end.set()
+
+
+async def test_how_long_a_body_takes_is_no_difference_of_the_clocks(client: Client, server: Any) -> None:
+    end = asyncio.Event()
+    server.answer(body=end)
+    request = asyncio.create_task(client.get("/version"))
+    async with asyncio.timeout(10):
+        while client.skew is None:  # noqa: ASYNC110  nor does the client
+            await asyncio.sleep(0.005)
+    assert not request.done(), "the body has yet to come"
+    end.set()
+    await asyncio.gather(request, return_exceptions=True)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"metadata": []}', b'{"metadata": {}, "items": []}'])
+async def test_an_answer_that_is_no_list_is_not_an_empty_one(
+    client: Client, server: Any, body: bytes
+) -> None:
+    server.answer(200, body)
+    with pytest.raises(TransportError):
+        await anext(client.pages(paths.api_keys()))

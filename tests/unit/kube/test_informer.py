@@ -41,6 +41,7 @@ class Store:
 
     known: dict[str, str] = field(default_factory=dict)
     lists: list[tuple[set[str], int]] = field(default_factory=list)
+    closures: int = 0
 
     def receive(self, event_type: str | None, obj: Json) -> None:
         name = obj["metadata"]["name"]
@@ -52,11 +53,31 @@ class Store:
     def replace(self, names: set[str], version: int) -> None:
         self.lists.append((names, version))
 
+    def closed(self) -> None:
+        self.closures += 1
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_FIRST_WAIT", "_LAST_WAIT", "_REFUSED_WAIT", "_SHORT"):
         monkeypatch.setattr(informer, name, 0.001)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it has waited, 0.25 s at first, while no watch is long enough to count as one."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def hurried(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(informer, "_FIRST_WAIT", 0.25)
+    monkeypatch.setattr(informer, "_LAST_WAIT", 5.0)
+    monkeypatch.setattr(informer, "_SHORT", 100.0)
+    monkeypatch.setattr(asyncio, "sleep", hurried)
+    return slept
 
 
 async def run(client: Client, server: Any, done: Callable[[], object]) -> tuple[Informer, Store]:
@@ -142,6 +163,80 @@ async def test_where_it_may_not_list_it_says_so_and_goes_on_asking(client: Clien
     assert under_test.settled.is_set()
     assert not under_test.listed
     assert store.lists == []
+
+
+@pytest.mark.parametrize("answer", ["to each list", "to each watch"])
+async def test_a_server_to_which_everything_is_too_old_is_asked_less_and_less_often(
+    client: Client, server: Any, pauses: list[float], answer: str
+) -> None:
+    for _ in range(4):
+        if answer == "to each watch":
+            server.answer(body=listed(7))
+        server.answer(410, GONE)
+    server.answer(body=listed(8))
+    task = asyncio.create_task(Informer(client, paths.secrets(), Store()).run())
+    async with asyncio.timeout(10):
+        while server.answers:
+            await asyncio.wait({task}, timeout=0.005)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    for pause, expected in zip(pauses[:4], (0.25, 0.5, 1, 2), strict=True):
+        assert 0.8 * expected <= pause <= 1.2 * expected
+
+
+async def test_a_watch_that_has_held_ends_the_long_waits(
+    client: Client, server: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer, "_SHORT", 0.0)
+    server.answer(body=listed(7))
+    for _ in range(4):
+        server.answer(body=watched(("ERROR", GONE)))
+        server.answer(body=listed(8))
+    server.answer(body=b"")
+    task = asyncio.create_task(Informer(client, paths.secrets(), Store()).run())
+    async with asyncio.timeout(10):
+        while server.answers:
+            await asyncio.wait({task}, timeout=0.005)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert all(pause <= 0.3 for pause in pauses[:4])
+
+
+@pytest.mark.parametrize("when", ["at the start", "later"])
+async def test_that_it_may_not_read_is_said_once(client: Client, server: Any, when: str) -> None:
+    if when == "later":
+        server.answer(body=listed(7))
+    for _ in range(3):
+        server.answer(403, {"kind": "Status", "reason": "Forbidden"})
+    server.answer(body=listed(8))
+    server.answer(403, {"kind": "Status", "reason": "Forbidden"})
+    answers = len(server.answers)
+    _, store = await run(client, server, lambda: len(server.asked) > answers)
+    assert 2 == store.closures, "and once more when it had been listed since"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"1",
+        b'{"type": "ADDED"}',
+        b'{"type": "ADDED", "object": []}',
+        b'{"type": "ADDED", "object": {"metadata": {"name": "a"}}}',
+        b'{"type": "BOOKMARK", "object": {"metadata": {}}}',
+        b'{"type": "ERROR", "object": 1}',
+        b'{"object": {"metadata": {"name": "a", "resourceVersion": "9"}}}',
+    ],
+)
+async def test_a_line_that_is_no_event_breaks_the_watch_and_nothing_else(
+    client: Client, server: Any, line: bytes
+) -> None:
+    server.answer(body=listed(7))
+    server.answer(body=watched(("ADDED", secret("c", 8))) + line + b"\n")
+    server.answer(body=watched(("ADDED", secret("d", 10))))
+    _, store = await run(client, server, lambda: len(server.asked) >= 4)
+    assert store.known == {"c": "8", "d": "10"}
+    assert server.asked[2].query["resourceVersion"] == "8"
 
 
 async def test_a_silent_watch_is_given_up(
