@@ -11,7 +11,7 @@ import pytest
 from harness.conditions import condition, progress, until_reason
 from harness.history import History
 from harness.kstatus import Verdict
-from harness.team import ROTATE, generations
+from harness.team import FINALIZER, ROTATE, generations
 from harness.waiting import until
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def lose_four_times(team: Team, name: str) -> None:
 
 
 def delete(team: Team, name: str) -> None:
-    held = {"metadata": {"finalizers": ["keywright.dev/revoke", "example.com/hold"]}}
+    held = {"metadata": {"finalizers": [FINALIZER, "example.com/hold"]}}
     team.api.patch("ApiKey", name, team.namespace, held)
     team.delete(name)
 
@@ -118,8 +118,8 @@ SETTLING = {
 
 
 @pytest.fixture(scope="module")
-def home(operator: Operator, make_team: Callable[[], Team]) -> Home:
-    """Namespaces and Projects, in one of them a quota."""
+def home(operator: Operator, make_team: Callable[[], Team]) -> Iterator[Home]:
+    """Namespaces and Projects, in one of them a quota; in the end nothing is held any more."""
     made = Home(make_team(), make_team(), make_team())
     for name, spec in PROJECTS.items():
         made.here.project(name, **spec)
@@ -137,7 +137,11 @@ def home(operator: Operator, make_team: Callable[[], Team]) -> Home:
         lambda quota: "hard" in quota.get("status", {}),
         what="the quota counts",
     )
-    return made
+    yield made
+    held = made.here.find("deleted")
+    if held is not None:
+        kept = [one for one in held["metadata"]["finalizers"] if one == FINALIZER]
+        made.here.api.patch("ApiKey", "deleted", made.here.namespace, {"metadata": {"finalizers": kept}})
 
 
 @pytest.fixture(scope="module")
