@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.api.apikey import Generation
+    from keywright.api.policy import Rotation
     from keywright.keys.facts import Facts
 
 
@@ -72,12 +73,12 @@ def next_rotation(facts: Facts) -> datetime | None:
 
     Editing a cron expression rotates nothing by itself: the new one counts from the edit.
     """
-    current = facts.current
-    if current is None or facts.problem is not None:
+    current, rotation = facts.current, _rotation(facts)
+    if current is None or rotation is None:
         return None
     ends_at = facts.bounds.expiry(current)
-    when = _rescheduled(facts, current) or schedule.next_rotation(
-        facts.rotation,
+    when = _rescheduled(facts, current, rotation) or schedule.next_rotation(
+        rotation,
         uid=facts.api_key.metadata.uid,
         created_at=current.created_at,
         ends_at=ends_at,
@@ -88,20 +89,36 @@ def next_rotation(facts: Facts) -> datetime | None:
     return None if when is None or (last is not None and last <= max(when, facts.now)) else when
 
 
-def _rescheduled(facts: Facts, current: Generation) -> datetime | None:
+def _rotation(facts: Facts) -> Rotation | None:
+    """Return the rotation that applies; while the spec has no meaning, the one that applied last.
+
+    Where that has none with the lifetime of today either, the one that a lifetime implies: a key in use must
+    not run out because somebody has edited the Project.
+    """
+    if facts.problem is None:
+        return facts.rotation
+    told = facts.status.effective.rotation if facts.status.effective else None
+    if told is None or facts.seen.unreadable is not None:
+        return None
+    if schedule.problem(told, facts.lifetime, prefix="") is None:
+        return told
+    return schedule.effective_rotation(None, None, facts.lifetime)
+
+
+def _rescheduled(facts: Facts, current: Generation, rotation: Rotation) -> datetime | None:
     """Return the run of a cron expression that status has planned; where it has none, the first from now.
 
     So neither an edit nor the mending of one is a run that was missed.
     """
-    expression = facts.rotation.schedule
+    expression = rotation.schedule
     told = facts.status.effective.rotation if facts.status.effective else None
     if expression is None or told is None or facts.status.current_key_id != current.id:
         return None
-    same = (told.schedule, told.time_zone) == (expression, facts.rotation.time_zone)
+    same = (told.schedule, told.time_zone) == (expression, rotation.time_zone)
     if same and facts.status.next_rotation_time is not None:
         return facts.status.next_rotation_time
     earliest = max(facts.now, current.created_at + schedule.MINIMUM_AGE)
-    return schedule.next_run(expression, facts.rotation.time_zone, earliest)
+    return schedule.next_run(expression, rotation.time_zone, earliest)
 
 
 def _outlives(facts: Facts, ends_at: datetime | None, minted: datetime) -> bool:

@@ -147,17 +147,27 @@ def test_a_maximum_that_is_raised_after_the_end_is_a_new_generation() -> None:
 
 
 @pytest.mark.parametrize("field", ["expiresAfter", "rotation"])
-def test_an_invalid_rotation_schedules_nothing_but_tokens_go_on(field: str) -> None:
+def test_with_an_invalid_rotation_a_key_goes_on_by_the_last_one_or_by_its_lifetime(field: str) -> None:
     store, operator = settled({"rotation": {"interval": "60m"}})
+    before = planned(store)
     if field == "rotation":
         store.edit({"rotation": {"schedule": "never"}})
     else:
         store.project = new_project({"limits": {"maxExpiresAfter": "30m"}})
     operator.run()
     assert "InvalidSpec" == store.ready()
-    assert planned(store) is None
+    when = planned(store)
+    assert when is not None
+    if field == "rotation":
+        assert when == before
+    else:
+        assert before is not None
+        assert when < before, "the key would have ended by then"
+
+    store.now = when
+    operator.run()
+    assert (2, "Scheduled") == (store.status["revision"], store.keys[0]["cause"])
 
     store.annotate("keywright.dev/rotate", "a")
     operator.run()
-
-    assert 2 == store.status["revision"]
+    assert 3 == store.status["revision"]
