@@ -1,4 +1,4 @@
-# Each target is one verb of the README; nothing here needs more than Python 3.11+, make and the package registries.
+# Each target is one verb of the README.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3

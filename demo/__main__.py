@@ -87,7 +87,7 @@ def _say_how_to_look_around(stage: Stage, terminal: Terminal, operator: Operator
         f"kubectl get -n {TEAM} apikey checkout -o yaml",
         f"kubectl get -n {TEAM} secret checkout-key -o jsonpath='{{.data.apiKey}}' | base64 -d   # the value",
         f"kubectl annotate -n {TEAM} apikey checkout keywright.dev/rotate=again-1",
-        f"kubectl delete -n {TEAM} secret checkout-key   # lost: a new one within ten minutes",
+        f"kubectl delete -n {TEAM} secret checkout-key   # lost: a new one at once",
         f"tail -f {operator.log}",
         "make demo-end   # ends the operator and the cluster",
     ):

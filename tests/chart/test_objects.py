@@ -30,7 +30,7 @@ CHOICES: dict[str, Values] = {
         "usage": {"urls": ["http://verifier:8082"], "tokenSecret": "usage"},
         "podAnnotations": {"a": "b"},
         "podLabels": {"team": "platform"},
-        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
         "priorityClassName": "system-cluster-critical",
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "infra", "operator": "Exists"}],

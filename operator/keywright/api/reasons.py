@@ -164,7 +164,7 @@ _EVENTS = {
     EventReason.REVOKED: "A key was revoked; it is never accepted again.",
     EventReason.EXPIRED: "A key has reached its end; it is no longer accepted.",
     EventReason.EXPIRING_SOON: "The key ends soon and no rotation comes first.",
-    EventReason.SECRET_RESTORED: "Entries of the Secret that were changed by hand were restored.",
+    EventReason.SECRET_RESTORED: "Entries changed by hand were restored, or the value was taken over again.",
     EventReason.SECRET_CONFLICT: "A Secret of that name exists and belongs to someone else.",
     EventReason.DEFAULT_KEY_CONFLICT: "An ApiKey with the default key's name is not the Project's.",
     EventReason.NO_OVERLAP: "The old key ended at the moment of rotation.",

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from keywright.api.apikey import GenerationState
 from keywright.api.reasons import ProjectReason, ReadyReason, RevocationReadyReason
 from keywright.controller.metrics import Family
+from keywright.keys.generations import MAX_BESIDE
 from keywright.keys.policies import STOPPING
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _READY: dict[str, tuple[Family, StrEnum]] = {
     "revocation": (REVOCATIONS, RevocationReadyReason.IN_FORCE),
 }
 _UNKNOWN = "Unknown"
+_VALID = (GenerationState.ACTIVE, GenerationState.RETIRING)
 # An ApiKey shows Expired only while nothing may replace its key.
 _STOPPED = frozenset({*STOPPING, ReadyReason.EXPIRED, ReadyReason.DELETING})
 
@@ -103,7 +105,10 @@ def _empty(family: Family) -> GaugeMetricFamily:
 
 
 def _goes_on(summary: Summary) -> bool:
-    return summary.reason not in _STOPPED and not summary.deleting
+    full = (
+        sum(summary.states.count(state) for state in _VALID) >= MAX_BESIDE
+    )  # it waits for one of them to end
+    return summary.reason not in _STOPPED and not summary.deleting and not full
 
 
 def _overdue(summary: Summary, since: float) -> bool:

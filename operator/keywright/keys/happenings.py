@@ -54,7 +54,7 @@ def _without_overlap(before: dict[str, Generation], generations: Generations) ->
     for generation in generations:
         old = before.get(generation.id)
         if old and old.state is GenerationState.ACTIVE and generation.state is GenerationState.RETIRED:
-            note = f"The {spoken(generation)} ended at the moment of rotation: spec.rotation.overlap is 0s"
+            note = f"The {spoken(generation)} ended at the moment of rotation: its overlap is 0s"
             yield Happening(EventReason.NO_OVERLAP, note, generation.id, generation.revision)
 
 

@@ -131,3 +131,11 @@ def test_a_scrape_of_ten_thousand_holds_up_the_loop_for_an_instant_only(objects:
         return time.thread_time() - began
 
     assert min(scrape() for _ in range(10)) < 0.2, "tens of milliseconds, on a busy machine too"
+
+
+def test_a_rotation_that_waits_for_an_older_key_to_end_is_not_overdue(objects: Objects) -> None:
+    states = [{"state": "Active"}, *({"state": "Retiring"} for _ in range(3))]
+    objects.put("full", keys=states, nextRotationTime=NOW - HOUR)
+    assert objects.overdue() == 0
+    objects.put("full", keys=states[:2], nextRotationTime=NOW - HOUR)
+    assert objects.overdue() == 1
