@@ -134,7 +134,8 @@ def _not_understood(operator: Operator) -> list[Object]:
     """Return the events that the operator could not even take in: kopf logs those, objects and all."""
     errors = [line for line in operator.lines() if line["level"] == "error"]
     # Its requests may fail: a CRD that changes has its storage made anew.
-    return [one for one in errors if one["logger"].startswith("kopf._core")]
+    ours = [one for one in errors if one["logger"].startswith("kopf")]
+    return [one for one in ours if not one["logger"].startswith("kopf._cogs.clients")]
 
 
 def _gone(admin: Api, name: str, namespace: str) -> bool:
