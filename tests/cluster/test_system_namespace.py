@@ -52,8 +52,9 @@ def test_while_it_terminates_a_deletion_goes_on_without_records(
         team.delete()
         team.until_gone()
         assert admin.find("Secret", "checkout", team.namespace) is None
-        (told,) = [line for line in operator.lines() if line["event"] == "no record of a revocation"]
-        assert (told["key_id"], told["level"]) == (key_id, "warning")
+        # Once a pass, and a pass that is overtaken is made again.
+        told = [line for line in operator.lines() if line["event"] == "no record of a revocation"]
+        assert {(line["key_id"], line["level"]) for line in told} == {(key_id, "warning")}
     finally:
         if rights == "stay":
             patch = {"metadata": {"finalizers": None}}
