@@ -332,7 +332,8 @@ class Ledger:
         else:
             shown = next((c["reason"] for c in old["conditions"] if c["type"] == "Ready"), "")
             ended = self.moved_on and "Expired" in {current["state"], shown}
-            possible = policy.rotation_possible(current, planned)
+            # While the spec has no meaning, what applied last goes on: the ledger does not know it.
+            possible = policy.invalid or policy.rotation_possible(current, planned)
             require(ended or possible, "I19 Scheduled", current, planned, store.spec, policy.project)
         if generation.get("regenerate"):
             waiting = any(g.get("regenerate") for g in keys if g["state"] == "Pending")

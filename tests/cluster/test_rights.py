@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
     from harness.operator import Operator
 
-ACCOUNTS = {f"system:serviceaccount:keywright-system:{name}-operator" for name in ("keywright", "restarting")}
+SYSTEM = "keywright-system"
+ACCOUNTS = {f"system:serviceaccount:{SYSTEM}:{name}-operator" for name in ("keywright", "restarting")}
 PROVOKED = {
     ("list", "secrets"): "test_secrets_watch.py takes the right away",
     ("get", "leases"): "test_leader.py names a Lease that is not granted",
     ("create", "leases"): "the same",
     ("update", "leases"): "the same",
+    ("get", "deployments"): "test_rollout.py lists one where the right to restart was not granted",
+    ("get", "statefulsets"): "the same",
+    ("get", "daemonsets"): "the same",
 }
 
 
@@ -35,6 +39,9 @@ def test_nothing_was_forbidden_but_what_a_test_provoked(operator: Operator, audi
         asked += 1
         if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
             where = entry.get("objectRef", {})
+            namespace = where.get("namespace", SYSTEM)
+            if namespace != SYSTEM and namespace.endswith("-system"):
+                continue  # test_system_namespace.py has the Role go before such a namespace of its own
             resource = "/".join(filter(None, (where.get("resource"), where.get("subresource"))))
             forbidden[entry["verb"], resource] += 1
     assert asked > 0
