@@ -52,9 +52,10 @@ def test_while_it_terminates_a_deletion_goes_on_without_records(
         team.delete()
         team.until_gone()
         assert admin.find("Secret", "checkout", team.namespace) is None
-        # Once a pass, and a pass that is overtaken is made again.
+        # Once a pass, and a pass that is overtaken is made again; others may be going at the same time.
         told = [line for line in operator.lines() if line["event"] == "no record of a revocation"]
-        assert {(line["key_id"], line["level"]) for line in told} == {(key_id, "warning")}
+        ours = [line for line in told if line["api_key"] == f"{team.namespace}/checkout"]
+        assert {(line["key_id"], line["level"]) for line in ours} == {(key_id, "warning")}
     finally:
         if rights == "stay":
             patch = {"metadata": {"finalizers": None}}
