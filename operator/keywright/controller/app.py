@@ -13,7 +13,7 @@ import secrets
 import signal
 import socket
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,6 +27,7 @@ from keywright.controller.leadership import Leadership
 from keywright.controller.metrics import Metrics
 from keywright.controller.ops import OpsServer
 from keywright.controller.queue import Queue
+from keywright.controller.sight import clock_trusted
 from keywright.controller.watches import Watches
 from keywright.kube import paths
 from keywright.kube.client import Client
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keywright.app")
 
-MAX_SKEW = timedelta(seconds=30)
 _HEARTBEAT = 15.0
 _SILENCE = 60.0
 _REFUSED = 5.0
@@ -183,7 +183,7 @@ class App:
         last = self._client.last_contact
         if last is None or time.monotonic() - last > _SILENCE:
             problems.append(f"the API server has not answered for {_SILENCE:.0f} s")
-        if abs(self._skew()) > MAX_SKEW.total_seconds():
+        if not clock_trusted(self._client):
             problems.append(f"the clock differs from the API server's by {self._skew():.0f} s: set it")
         return problems + self._leadership.problems()
 
@@ -241,7 +241,7 @@ class App:
         while True:
             with contextlib.suppress(ApiError, TransportError):
                 await self._client.get(paths.SERVER_VERSION)
-            if abs(self._skew()) > MAX_SKEW.total_seconds():
+            if not clock_trusted(self._client):
                 log.warning("the clock differs from the API server's", seconds=round(self._skew()))
             await asyncio.sleep(_HEARTBEAT)
 

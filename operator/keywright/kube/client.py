@@ -126,13 +126,8 @@ class Client:
         code = TransportError.code
         response: Any = None
         try:
-            generation = self._credentials.generation
-            response = await self._open("GET", path, query, headers, None, timeout)
-            if response.status == _UNAUTHORIZED and await self._credentials.refresh(generation):
-                response.response.close()
-                response = await self._open("GET", path, query, headers, None, timeout)
+            response = await self._send("GET", path, query, headers, None, timeout)
             code = str(response.status)
-            self._note(response.status, response.headers.get("Date"))
             if response.status >= 400:
                 received = await response.read()
                 raise refusal(
@@ -180,14 +175,11 @@ class Client:
         timeout = LIST_TIMEOUT if verb == "list" else TIMEOUT
         code = TransportError.code
         try:
-            generation = self._credentials.generation
-            status, answer, received = await self._send(method, path, query, headers, body, timeout)
-            # A 401 was not acted upon, so sending the same again is safe.
-            if status == _UNAUTHORIZED and await self._credentials.refresh(generation):
-                status, answer, received = await self._send(method, path, query, headers, body, timeout)
-            code = str(status)
-            if status >= 400:
-                raise refusal(verb, resource, status, received, answer.get("Retry-After"))
+            response = await self._send(method, path, query, headers, body, timeout)
+            received: bytes = await response.read()
+            code = str(response.status)
+            if response.status >= 400:
+                raise refusal(verb, resource, response.status, received, response.headers.get("Retry-After"))
             parsed: Object = json.loads(received)
         except NotLeadingError as error:
             code = error.code
@@ -209,11 +201,16 @@ class Client:
         headers: dict[str, str],
         body: Object | None,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own: it tells connecting from reading
-    ) -> tuple[int, Any, bytes]:
+    ) -> Any:
+        """Send a request, after a 401 once more with new credentials; the body is yet to be read."""
+        generation = self._credentials.generation
         response = await self._open(method, path, query, headers, body, timeout)
+        # A 401 was not acted upon, so sending the same again is safe.
+        if response.status == _UNAUTHORIZED and await self._credentials.refresh(generation):
+            response.response.release()
+            response = await self._open(method, path, query, headers, body, timeout)
         self._note(response.status, response.headers.get("Date"))  # its time is that of the headers
-        received: bytes = await response.read()
-        return response.status, response.headers, received
+        return response
 
     async def _open(
         self,
