@@ -196,10 +196,6 @@ class Cache:
         """Return the ApiKeys whose status names a generation; more than one only if somebody made it up."""
         return list(self._by_key_id.get(key_id, ()))
 
-    def summary(self, key: str) -> Summary | None:
-        """Return what is known of an ApiKey in short."""
-        return self._summaries.get(key)
-
     def summaries(self) -> Iterator[Summary]:
         """Return every ApiKey, in short."""
         return iter(self._summaries.values())

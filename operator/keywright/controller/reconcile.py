@@ -114,21 +114,20 @@ class Reconciler:
         self._vanished.forget_handed_over()
 
     def _api_key_changed(self, event_type: str | None, obj: dict[str, Any]) -> None:
-        summary = summarise(obj)
-        self._arrivals.observe(summary, gone=event_type == "DELETED")
+        summary, gone = summarise(obj), event_type == "DELETED"
+        self._arrivals.observe(summary, gone=gone)
         self._wake(f"project:{summary.project}")
-        if event_type == "DELETED":
+        if gone:
             if self._api_keys.gone(obj):
                 self._wake(f"apikey:{summary.key}", urgent=True)
         else:
             self._revocations.appeared(obj)
             if not self._api_keys.tells_nothing(obj):
                 self._wake(f"apikey:{summary.key}")
-        gone = event_type == "DELETED"
         if gone or (summary.deleting and summary.uid not in self._leaving):
             self._wake_waiting(summary.project)
         (self._leaving.add if summary.deleting and not gone else self._leaving.discard)(summary.uid)
-        if event_type == "DELETED" and summary.key.endswith(SUFFIX):
+        if gone and summary.key.endswith(SUFFIX):
             # Whosever it was, the name is free now for the Project's own.
             self._wake(f"project:{summary.key.removesuffix(SUFFIX)}")
 
