@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from keywright.api.apikey import Generation, GenerationState
 from keywright.api.meta import round_up
-from keywright.api.policy import RateLimit
-from keywright.api.project import KeyType
 from keywright.keys import generations as gens
 from keywright.keys.conditions import find
+from keywright.keys.rate_limits import effective_rate_limits
 from keywright.keys.secret import SecretView
 from keywright.keys.terms import terms_of
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from keywright.api.apikey import ApiKey, ApiKeyStatus
-    from keywright.api.policy import Rotation
+    from keywright.api.policy import RateLimit, Rotation
     from keywright.keys.generations import Bounds, Generations
     from keywright.keys.grants import Denial, Grant
     from keywright.keys.schedule import Problem
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from keywright.keys.terms import Terms
 
 T = TypeVar("T")
-
-CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
 
 
 @dataclass(frozen=True)
@@ -191,11 +188,8 @@ class Facts:
     @property
     def rate_limits(self) -> tuple[RateLimit, ...] | None:
         """The limits that apply to the key."""
-        project = self.seen.project
-        defaults = project.spec.defaults if project is not None else None
-        client = CLIENT_RATE_LIMITS if self.api_key.spec.type is KeyType.CLIENT else None
-        chosen = (self.api_key.spec.rate_limits, defaults.rate_limits if defaults else None, client)
-        return next((limits for limits in chosen if limits is not None), None)
+        spec = self.api_key.spec
+        return effective_rate_limits(spec.rate_limits, self.seen.project, spec.type)
 
     def overlap(self, since: datetime) -> timedelta:
         """Return how long a generation stays valid whose successor was revealed at that time."""
