@@ -42,7 +42,11 @@ class Connection(HttpToolsProtocol):
     """
 
     def __init__(
-        self, *, at_once: Callable[[Scope], Answer | None], malformed: Callable[[int], Answer], **of_uvicorn: Any
+        self,
+        *,
+        at_once: Callable[[Scope], Answer | None],
+        malformed: Callable[[int], Answer],
+        **of_uvicorn: Any,
     ) -> None:
         super().__init__(**of_uvicorn)
         self._at_once = at_once
@@ -89,10 +93,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # With more in the pipeline, answering at once would recurse once for each of them.
-        if self.flow.write_paused or self.pipeline:
-            answer = None
-        else:
-            answer = self._at_once(cycle.scope)
+        answer = None if self.flow.write_paused or self.pipeline else self._at_once(cycle.scope)
         if answer is None:
             super()._start_asgi_task(cycle, app)
             return
