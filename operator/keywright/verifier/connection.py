@@ -11,46 +11,42 @@ URL parser, which drops a fragment, or the host of an absolute form, without a w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from keywright.verifier.answers import Answer
+from keywright.verifier.asgi import respond
+
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from uvicorn._types import ASGI3Application, Scope
+    from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+    from keywright.verifier.answers import Refusals
+    from keywright.verifier.asgi import Scope
 
 MOST_HEAD = 65_536
 """Bytes of a request line with its headers; Envoy's own bound is 60 KiB."""
 
 
-class Answer(NamedTuple):
-    """A whole response; `headers` include the length of the body."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
 class Connection(HttpToolsProtocol):
-    """Answers what can be answered at once, and leaves the rest to the application.
-
-    `at_once` returns None where the application has to wait for something.
-    """
+    """Writes an answer at once where there is one, and leaves the rest to the application."""
 
     def __init__(
         self,
         *,
-        at_once: Callable[[Scope], Answer | None],
-        malformed: Callable[[int], Answer],
+        at_once: Callable[[Scope], Answer | Awaitable[Answer]] | None = None,
+        refusals: Refusals,
         **of_uvicorn: Any,
     ) -> None:
         super().__init__(**of_uvicorn)
         self._at_once = at_once
-        self._malformed = malformed
+        self._refusals = refusals
         self._in_head = True
         self._head_size = 0
         self.unfinished_since: float | None = None
@@ -93,19 +89,17 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # With more in the pipeline, answering at once would recurse once for each of them.
-        answer = None if self.flow.write_paused or self.pipeline else self._at_once(cycle.scope)
-        if answer is None:
+        if self._at_once is None or self.flow.write_paused or self.pipeline:
             super()._start_asgi_task(cycle, app)
             return
-        content = [STATUS_LINE[answer.status]]
-        for name, value in answer.headers:
-            content += (name, b": ", value, b"\r\n")
-        content.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-        if cycle.scope["method"] != "HEAD":
-            content.append(answer.body)
-        self.transport.write(b"".join(content))
+        answer = self._at_once(cycle.scope)  # type: ignore[arg-type]
+        if not isinstance(answer, Answer):
+            super()._start_asgi_task(cycle, partial(respond, answer))  # type: ignore[arg-type]
+            return
+        keep = cycle.keep_alive
+        self.transport.write(_encoded(answer, keep_alive=keep, body=cycle.scope["method"] != "HEAD"))
         cycle.response_started = cycle.response_complete = True
-        if not cycle.keep_alive:
+        if not keep:
             self.transport.close()
         self.on_response_complete()
 
@@ -114,12 +108,18 @@ class Connection(HttpToolsProtocol):
             return
         # An answer that is still being worked out comes first; this one would be taken for it.
         if self.cycle is None or self.cycle.response_complete:
-            status, headers, body = self._malformed(status)
-            content = [STATUS_LINE[status]]
-            for name, value in headers:
-                content += (name, b": ", value, b"\r\n")
-            self.transport.write(b"".join([*content, b"connection: close\r\n\r\n", body]))
+            self.transport.write(_encoded(self._refusals.malformed(status), keep_alive=False, body=True))
         self.transport.close()
+
+
+def _encoded(answer: Answer, *, keep_alive: bool, body: bool) -> bytes:
+    content = [STATUS_LINE[answer.status]]
+    for name, value in answer.headers:
+        content += (name, b": ", value, b"\r\n")
+    content.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+    if body:
+        content.append(answer.body)
+    return b"".join(content)
 
 
 def _size(headers: list[tuple[bytes, bytes]]) -> int:

@@ -211,15 +211,15 @@ def _meanings(dialect: Dialect, client_header: bytes) -> dict[bytes, _Meaning]:
         read[dialect.method] = _Meaning.METHOD
     if dialect.path:
         read[dialect.path] = _Meaning.PATH
-    meanings = dict.fromkeys(_spellings(_OVERRIDES), _Meaning.OVERRIDE)
-    meanings |= dict.fromkeys(_spellings((*dialect.family, *read, *IDENTITY)), _Meaning.REFUSED)
+    meanings = dict.fromkeys(spellings(_OVERRIDES), _Meaning.OVERRIDE)
+    meanings |= dict.fromkeys(spellings((*dialect.family, *read, *IDENTITY)), _Meaning.REFUSED)
     # The identity itself is replaced by the proxy; Envoy is told to remove the other spellings of it.
-    for name in _spellings(IDENTITY) if dialect.path is None else IDENTITY:
+    for name in spellings(IDENTITY) if dialect.path is None else IDENTITY:
         del meanings[name]
     return meanings | read
 
 
-def _spellings(names: Iterable[bytes]) -> Iterator[bytes]:
+def spellings(names: Iterable[bytes]) -> Iterator[bytes]:
     """Return each name with every choice of `-` and `_` in it."""
     for name in names:
         first, *words = name.split(b"-")
