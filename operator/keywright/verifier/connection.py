@@ -98,9 +98,10 @@ class Connection(HttpToolsProtocol):
         if self._at_once is None or self.flow.write_paused or self.pipeline:
             super()._start_asgi_task(cycle, app)
             return
-        answer = self._at_once(cycle.scope)
+        scope: Scope = cycle.scope  # type: ignore[assignment]
+        answer = self._at_once(scope)
         if not isinstance(answer, Answer):
-            super()._start_asgi_task(cycle, partial(respond, answer))  # type: ignore[arg-type]
+            super()._start_asgi_task(cycle, partial(respond, answer))
             return
         keep = cycle.keep_alive
         self.transport.write(_encoded(answer, keep_alive=keep, body=cycle.scope["method"] != "HEAD"))

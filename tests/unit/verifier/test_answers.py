@@ -7,9 +7,9 @@ import json
 import pytest
 
 from keywright.decision.code import Code
-from keywright.decision.decide import Allowed, Denied
 from keywright.decision.entry import Entry
-from keywright.decision.limits import Bucket, LocalStore, Rule, Standing, Taken
+from keywright.decision.limits import Bucket, LocalStore, Rule, Taken
+from keywright.decision.outcome import PUBLIC, Allowed, Denied
 from keywright.verifier.answers import Answer, Answers, Refusals
 from keywright.verifier.dialects import IDENTITY
 
@@ -32,9 +32,7 @@ def error(answer: Answer) -> dict[str, str]:
 
 
 def entry() -> Entry:
-    made = Entry.__new__(Entry)
-    made.uid = "uid-of-key"
-    return made
+    return Entry("shop/checkout", "uid-of-key")
 
 
 def allowed(*buckets: Bucket) -> Allowed:
@@ -43,6 +41,7 @@ def allowed(*buckets: Bucket) -> Allowed:
 
 KEY = Bucket("uid-of-key", Rule(100, 60.0, 20))
 BURSTY = Bucket("uid-of-key", Rule(1000, 1.0, 2000))
+SLOW = Bucket("uid-of-key", Rule(1, 2.5, 1))
 PROJECTS = Bucket("uid-of-project", Rule(50, 1.5, 50))
 
 
@@ -102,7 +101,7 @@ def test_a_challenge_names_the_scopes_that_are_needed() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_request_that_may_pass_is_200_and_empty_with_the_whole_identity(dialect: str) -> None:
-    answer = Answers(dialect).allow(allowed(), None, NOW)
+    answer = Answers(dialect).allow(allowed(), None)
     assert (200, b"") == (answer.status, answer.body)
     assert header(answer, "content-length") == "0"
     assert all(header(answer, name.decode()) == "v" for name in IDENTITY)
@@ -110,14 +109,14 @@ def test_a_request_that_may_pass_is_200_and_empty_with_the_whole_identity(dialec
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_browsers_own_question_passes_as_nobody(dialect: str) -> None:
-    answer = Answers(dialect).preflight()
+def test_who_need_not_say_who_they_are_passes_as_nobody(dialect: str) -> None:
+    answer = Answers(dialect).allow(PUBLIC, None)
     assert answer.status == 200
     assert all(header(answer, name.decode()) == "" for name in IDENTITY)
 
 
 def test_envoy_takes_the_key_and_every_other_spelling_of_an_identity_out_of_the_request() -> None:
-    for answer in (Answers("envoy").allow(allowed(), None, NOW), Answers("envoy").preflight()):
+    for answer in (Answers("envoy").allow(allowed(), None), Answers("envoy").allow(PUBLIC, None)):
         removed = (header(answer, "x-envoy-auth-headers-to-remove") or "").split(",")
         assert {"authorization", "x-api-key", "x_auth_scopes", "x-auth_key-id"} <= set(removed)
         assert not {name.decode() for name in IDENTITY} & set(removed)
@@ -125,7 +124,7 @@ def test_envoy_takes_the_key_and_every_other_spelling_of_an_identity_out_of_the_
 
 @pytest.mark.parametrize("dialect", ["nginx", "traefik"])
 def test_only_envoy_is_told_what_to_remove(dialect: str) -> None:
-    assert header(Answers(dialect).allow(allowed(), None, NOW), "x-envoy-auth-headers-to-remove") is None
+    assert header(Answers(dialect).allow(allowed(), None), "x-envoy-auth-headers-to-remove") is None
 
 
 def taken(*buckets: Bucket, times: int = 1) -> Taken:
@@ -137,7 +136,7 @@ def taken(*buckets: Bucket, times: int = 1) -> Taken:
 
 
 def test_what_is_left_of_a_limit_is_told() -> None:
-    answer = Answers("envoy").allow(allowed(KEY), taken(KEY), NOW)
+    answer = Answers("envoy").allow(allowed(KEY), taken(KEY))
     assert header(answer, "x-ratelimit-limit") == "20"
     assert header(answer, "x-ratelimit-remaining") == "19"
     assert header(answer, "x-ratelimit-reset") == "1800000001"
@@ -147,7 +146,7 @@ def test_what_is_left_of_a_limit_is_told() -> None:
 
 def test_of_several_limits_the_tightest_is_told_and_each_has_a_name() -> None:
     buckets = (KEY, BURSTY, PROJECTS)
-    answer = Answers("traefik").allow(allowed(*buckets), taken(*buckets, times=3), NOW)
+    answer = Answers("traefik").allow(allowed(*buckets), taken(*buckets, times=3))
     assert header(answer, "x-ratelimit-limit") == "20"
     assert header(answer, "x-ratelimit-remaining") == "17"
     assert header(answer, "ratelimit-policy") == '"key";q=20;w=12, "key-2";q=2000;w=2, "project";q=50;w=2'
@@ -156,7 +155,7 @@ def test_of_several_limits_the_tightest_is_told_and_each_has_a_name() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_who_is_limited_is_told_how_long_to_wait(dialect: str) -> None:
-    answer = Answers(dialect).limit(allowed(KEY), taken(KEY, times=21), NOW)
+    answer = Answers(dialect).limit(allowed(KEY), taken(KEY, times=21))
     assert (403 if dialect == "nginx" else 429) == answer.status
     assert error(answer)["code"] == "rate_limited"
     assert header(answer, "retry-after") == "1"
@@ -165,8 +164,8 @@ def test_who_is_limited_is_told_how_long_to_wait(dialect: str) -> None:
 
 
 def test_a_wait_is_rounded_up() -> None:
-    waiting = Taken(allowed=False, standings=(Standing(KEY.rule, 0, NOW + 12, 2.1),))
-    assert header(Answers("envoy").limit(allowed(KEY), waiting, NOW), "retry-after") == "3"
+    waiting = taken(SLOW, times=2)
+    assert header(Answers("envoy").limit(allowed(SLOW), waiting), "retry-after") == "3"
 
 
 def test_what_is_no_request_of_a_dialect_is_answered_in_the_same_form() -> None:
