@@ -148,7 +148,9 @@ def _public_key(member: Mapping[str, Any]) -> OKPKey | None:
         return None
 
 
-def _checked_kid(header: Mapping[str, Any], keys: Mapping[str, OKPKey]) -> str:
+def _checked_kid(header: Any, keys: Mapping[str, OKPKey]) -> str:
+    if not isinstance(header, dict):  # a text with "alg" in it comes this far
+        raise RefusedListError("malformed", "the header of the list is no JSON object")
     # A type of its own first: a token that the same service signed is no list.
     if header.get("typ") != TYP:
         raise RefusedListError("wrong_type", f"the list is not of the type {TYP}")
