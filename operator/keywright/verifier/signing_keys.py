@@ -8,6 +8,10 @@ have published it cannot be known from the files: a mounted Secret's times are t
 process that has just started, or finds a new current key, signs with the previous one until then, if its
 private half is there: that one was current, so it is known to whoever has a JWKS at all. Where there is no
 previous key nothing else could sign, and the current one signs at once.
+
+What is left: a process that started within SETTLED before a promotion, or that still has the files from
+before it, signs with what is no longer published elsewhere, until its mount has followed. Whoever fetches the
+JWKS refuses such a list, keeps the one before it, and takes the next.
 """
 
 from __future__ import annotations
