@@ -1,6 +1,6 @@
 """What the directory of signing keys holds, and what to write instead where it cannot be used.
 
-    epoch               a whole number from 1 on; raised by one after a restore
+    epoch               a whole number from 1 on; a higher one after a restore
     srl-current.pem     Ed25519 private keys in PEM, for revocation lists: the one that signs,
     srl-next.pem        the one that will (optional),
     srl-previous.pem    and the one that did (optional; its public half alone will do)
@@ -156,7 +156,7 @@ def _refuse_doubles(rings: Mapping[Purpose, Mapping[Role, SigningKey]]) -> None:
 def _epoch(text: bytes | None) -> int:
     number = (text or b"").strip().decode("ascii", errors="replace")
     if not _EPOCH.fullmatch(number):
-        raise _error(EPOCH, "write a whole number from 1 to 999999999: 1 at first, one more after a restore")
+        raise _error(EPOCH, "write a whole number from 1 to 999999999: 1 at first, more after a restore")
     return int(number)
 
 
