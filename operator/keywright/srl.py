@@ -59,9 +59,9 @@ class Claims(NamedTuple):
     seq: int
     revoked: tuple[Revoked, ...]
 
-    def payload(self) -> bytes:
-        """Return the bytes that are signed: the same ones for the same claims."""
-        claims = {
+    def members(self) -> dict[str, Any]:
+        """Return the JSON object that is signed, in its order."""
+        return {
             "iss": self.issuer,
             "aud": self.project,
             "iat": self.issued_at,
@@ -70,7 +70,6 @@ class Claims(NamedTuple):
             "seq": self.seq,
             "revoked": [entry._asdict() for entry in self.revoked],
         }
-        return json.dumps(claims, separators=(",", ":")).encode()
 
 
 class _OneAlgorithm(jws.JWSRegistry):

@@ -18,7 +18,7 @@ from keywright import srl
 from keywright.revocations import Outcome
 from keywright.verifier.key_files import Purpose, Role, read_keys
 from keywright.verifier.key_rotation import create
-from keywright.verifier.revocation_list import RevocationLists, RevokedKey
+from keywright.verifier.revocation_list import RevocationLists, entry
 from keywright.verifier.signing_keys import SigningKeys
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class Source:
     seq, changes = 100, 1
     synced_at = datetime.now(UTC)
 
-    def entries(self, project: str) -> list[RevokedKey]:
+    def entries(self, project: str) -> list[srl.Revoked]:
         assert project == PROJECT
-        return [RevokedKey("7f3k2m9q0r4t6v8x", self.synced_at, "KeyCompromise", None)]
+        return [entry("7f3k2m9q0r4t6v8x", at=self.synced_at, reason="KeyCompromise", until=None)]
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_list_that_is_shown_has_the_claims_that_are_signed() -> None:
         section("What stands in a list", "text")[0].text.replace('"}\n{', '"}\n---\n{')
     )
     assert set(header) == {"alg", "typ", "kid"}
-    (entry,) = claims["revoked"]
+    (shown_entry,) = claims["revoked"]
     shown = srl.Claims(
         claims["iss"],
         claims["aud"],
@@ -119,9 +119,9 @@ def test_the_list_that_is_shown_has_the_claims_that_are_signed() -> None:
         claims["exp"],
         claims["epoch"],
         claims["seq"],
-        (srl.Revoked(**entry),),
+        (srl.Revoked(**shown_entry),),
     )
-    assert yaml.safe_load(shown.payload()) == claims
+    assert shown.members() == claims
 
 
 @pytest.fixture

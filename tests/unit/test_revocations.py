@@ -49,7 +49,11 @@ def a_list(
     kid: str = "srl-1",
 ) -> str:
     revoked = tuple(srl.Revoked(key_id, at, "KeyCompromise", until) for key_id in ids)
-    return srl.sign(srl.Claims(issuer, project, at, at + 300, epoch, seq, revoked).payload(), key, kid)
+    return srl.sign(
+        json.dumps(srl.Claims(issuer, project, at, at + 300, epoch, seq, revoked).members()).encode(),
+        key,
+        kid,
+    )
 
 
 class Clock:

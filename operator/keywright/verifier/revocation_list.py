@@ -9,37 +9,44 @@ from __future__ import annotations
 
 import hashlib
 import math
-from datetime import datetime, timedelta
+import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import orjson
 
 from keywright import srl
 from keywright.errors import KeywrightError
+from keywright.srl import Revoked
 from keywright.verifier.key_files import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime, timedelta
 
     from keywright.verifier.key_files import SigningKey
     from keywright.verifier.signing_keys import SigningKeys
 
 SIGNED_ANEW = 5
 """How often a list is signed in the span of `max_staleness` though nothing has changed."""
-KEPT_BEYOND = timedelta(minutes=5)
-"""How long an entry stays beyond its end, for consumers whose clocks are late."""
+KEPT_BEYOND = 300
+"""How many seconds an entry stays beyond its end, for consumers whose clocks are late."""
 
 
-class RevokedKey(NamedTuple):
-    """A key that is never valid again, as the index knows it."""
+def entry(key_id: str, *, at: datetime, reason: str, until: datetime | None) -> Revoked:
+    """Return a key as lists have it; to be made once, when the index learns of it.
 
-    key_id: str
-    at: datetime
-    reason: str
-    until: datetime | None
-    """From when on the key could not be valid anyway; None: it has no end of its own."""
+    `until` is from when on the key could not be valid anyway; None: it has no end of its own.
+    """
+    end = None if until is None else math.ceil(until.timestamp())
+    return Revoked(key_id, math.floor(at.timestamp()), reason, end)
 
 
 class RevocationSource(Protocol):
-    """What a list is made of. All of it belongs to one moment: it is read without a pause in between."""
+    """What a list is made of.
+
+    Read in this order, so that what changes in between makes a list older than its entries, never newer:
+    `synced_at`, `changes`, `seq`, `entries`.
+    """
 
     @property
     def seq(self) -> int:
@@ -57,10 +64,11 @@ class RevocationSource(Protocol):
     def changes(self) -> int:
         """Counts up with every change of what `entries` returns."""
 
-    def entries(self, project: str) -> Iterable[RevokedKey]:
+    def entries(self, project: str) -> Iterable[Revoked]:
         """Return the revoked keys of a Project (namespace/name), in any order; one may come more than once.
 
-        Records in force, keys of ApiKeys that are being deleted, keys whose status says Revoked.
+        Records in force, keys of ApiKeys that are being deleted, keys whose status says Revoked. A copy, if
+        `RevocationLists.of` is run in a thread.
         """
 
 
@@ -110,9 +118,13 @@ class RevocationLists:
         self._max_staleness = max_staleness
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
+        self._lock = threading.Lock()
 
     def of(self, project: str) -> SignedList:
         """Return the list of a Project (namespace/name) that exists.
+
+        A long list takes a while to sign, about 2 ms for each thousand keys: a server with other things to do
+        runs this in a thread.
 
         Raises NotSyncedError beyond `max_staleness`: also what was signed before is not handed out then.
         """
@@ -122,11 +134,12 @@ class RevocationLists:
         signer = self._keys.signer(Purpose.LIST)
         basis = _Basis(self._source.changes, self._keys.epoch, signer.kid)
         issued_at = math.floor(synced_at.timestamp())
-        kept = self._kept.get(project)
-        if kept is None or kept.basis != basis or self._is_old(kept, now, issued_at):
-            kept = _Kept(basis, issued_at, self._sign(project, issued_at, signer))
-            self._kept[project] = kept
-        return kept.signed
+        with self._lock:  # who comes while a list is signed waits for that one
+            kept = self._kept.get(project)
+            if kept is None or kept.basis != basis or self._is_old(kept, now, issued_at):
+                kept = _Kept(basis, issued_at, self._sign(project, basis.epoch, issued_at, signer))
+                self._kept[project] = kept
+            return kept.signed
 
     def forget(self, project: str) -> None:
         """Keep nothing more of a Project that is gone."""
@@ -137,37 +150,35 @@ class RevocationLists:
         age = now.timestamp() - kept.issued_at
         return issued_at > kept.issued_at and age >= self._max_staleness.total_seconds() / SIGNED_ANEW
 
-    def _sign(self, project: str, issued_at: int, signer: SigningKey) -> SignedList:
+    def _sign(self, project: str, epoch: int, issued_at: int, signer: SigningKey) -> SignedList:
         claims = srl.Claims(
             issuer=self._issuer,
             project=project,
             issued_at=issued_at,
             expires_at=issued_at + math.floor(self._max_staleness.total_seconds()),
-            epoch=self._keys.epoch,
+            epoch=epoch,
             seq=self._source.seq,
-            revoked=revoked(self._source.entries(project), issued_at),
+            revoked=merged(self._source.entries(project), issued_at),
         )
-        token = srl.sign(claims.payload(), signer.key, signer.kid).encode()
+        token = srl.sign(orjson.dumps(claims.members()), signer.key, signer.kid).encode()
         return SignedList(token, f'"{hashlib.sha256(token).hexdigest()}"')
 
 
-def revoked(keys: Iterable[RevokedKey], issued_at: int) -> tuple[srl.Revoked, ...]:
+def merged(entries: Iterable[Revoked], issued_at: int) -> tuple[Revoked, ...]:
     """Return the entries of a list by key id, each once: the first revocation of a key, and its last end.
 
-    A key whose end lies KEPT_BEYOND before `issued_at` is left out.
+    A key whose end lies KEPT_BEYOND seconds before `issued_at` is left out.
     """
-    found: dict[str, srl.Revoked] = {}
-    gone = issued_at - KEPT_BEYOND.total_seconds()
-    for key in keys:
-        until = None if key.until is None else math.ceil(key.until.timestamp())
-        entry = srl.Revoked(key.key_id, math.floor(key.at.timestamp()), key.reason, until)
-        known = found.get(key.key_id)
-        found[key.key_id] = entry if known is None else _both(known, entry)
-    entries = (found[key_id] for key_id in sorted(found))
-    return tuple(entry for entry in entries if entry.until is None or entry.until > gone)
+    found: dict[str, Revoked] = {}
+    for one in entries:
+        known = found.setdefault(one.key_id, one)
+        if known is not one:
+            found[one.key_id] = _both(known, one)
+    gone = issued_at - KEPT_BEYOND
+    return tuple(one for _, one in sorted(found.items()) if one.until is None or one.until > gone)
 
 
-def _both(one: srl.Revoked, other: srl.Revoked) -> srl.Revoked:
-    first = min(one, other, key=lambda entry: (entry.at, entry.reason))
+def _both(one: Revoked, other: Revoked) -> Revoked:
+    first = min(one, other, key=lambda revoked: (revoked.at, revoked.reason))
     endless = one.until is None or other.until is None
     return first._replace(until=None if endless else max(one.until or 0, other.until or 0))

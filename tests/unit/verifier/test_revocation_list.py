@@ -10,7 +10,7 @@ import pytest
 
 from keywright import srl
 from keywright.verifier.key_rotation import create, promote
-from keywright.verifier.revocation_list import NotSyncedError, RevocationLists, RevokedKey, SignedList
+from keywright.verifier.revocation_list import NotSyncedError, RevocationLists, SignedList, entry
 from keywright.verifier.signing_keys import SETTLED, SigningKeys
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ ISSUER = "https://keywright.example.com"
 PROJECT = "platform/payments"
 
 
-def key(key_id: str, *, at: int = 0, reason: str = "KeyCompromise", until: int | None = None) -> RevokedKey:
+def key(key_id: str, *, at: int = 0, reason: str = "KeyCompromise", until: int | None = None) -> srl.Revoked:
     end = None if until is None else NOW + timedelta(seconds=until)
-    return RevokedKey(key_id, NOW + timedelta(seconds=at), reason, end)
+    return entry(key_id, at=NOW + timedelta(seconds=at), reason=reason, until=end)
 
 
 @dataclass
@@ -33,10 +33,10 @@ class Source:
     seq: int = 100
     synced_at: datetime | None = NOW
     changes: int = 0
-    keys: dict[str, list[RevokedKey]] = field(default_factory=dict)
+    keys: dict[str, list[srl.Revoked]] = field(default_factory=dict)
     asked: int = 0
 
-    def entries(self, project: str) -> Iterable[RevokedKey]:
+    def entries(self, project: str) -> Iterable[srl.Revoked]:
         self.asked += 1
         return self.keys.get(project, [])
 
@@ -55,7 +55,7 @@ class World:
             self.source, self.keys, issuer=ISSUER, max_staleness=STALE, clock=lambda: self.now
         )
 
-    def have(self, *keys: RevokedKey) -> None:
+    def have(self, *keys: srl.Revoked) -> None:
         self.source.keys[PROJECT] = list(keys)
         self.source.changes += 1
 
@@ -124,12 +124,10 @@ def test_a_key_is_left_out_five_minutes_after_its_end(world: World) -> None:
 
 
 def test_parts_of_a_second_make_neither_an_end_earlier_nor_a_proof_later(world: World) -> None:
-    world.source.synced_at = NOW + timedelta(milliseconds=700)
-    world.source.keys[PROJECT] = [
-        RevokedKey("a", NOW + timedelta(milliseconds=400), "Deleted", NOW + timedelta(milliseconds=400))
-    ]
-    claims, at = world.claims(), int(NOW.timestamp())
-    assert (claims.issued_at, claims.revoked[0].at, claims.revoked[0].until) == (at, at, at + 1)
+    moment, at = NOW + timedelta(milliseconds=400), int(NOW.timestamp())
+    assert entry("a", at=moment, reason="Deleted", until=moment) == srl.Revoked("a", at, "Deleted", at + 1)
+    world.source.synced_at = moment
+    assert world.claims().issued_at == at
 
 
 def test_as_long_as_nothing_changes_the_list_is_the_same_bytes_and_nothing_is_asked(world: World) -> None:
@@ -198,3 +196,16 @@ def test_of_a_project_that_is_gone_nothing_is_kept(world: World) -> None:
     world.lists.forget(PROJECT)
     world.lists.of(PROJECT)
     assert world.source.asked == 2
+
+
+def test_what_changes_while_a_list_is_made_makes_it_older_than_its_entries_never_newer(world: World) -> None:
+    class Moving(Source):
+        def entries(self, project: str) -> Iterable[srl.Revoked]:
+            self.seq, self.changes, self.synced_at = 200, 9, NOW + timedelta(seconds=9)
+            return super().entries(project)
+
+    world.source = Moving(changes=1)
+    world.lists = world.replica()
+    claims = world.claims()
+    assert (claims.seq, claims.issued_at) == (100, int(NOW.timestamp()))
+    assert world.claims().seq == 200
