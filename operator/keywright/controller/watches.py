@@ -34,6 +34,9 @@ class _Store:
     tell: Receive
     lost: Callable[[str | None], None]
 
+    def listing(self, version: int) -> None:
+        """Take each object as it comes: an older state never replaces a newer one."""
+
     def receive(self, event_type: str | None, obj: dict[str, Any]) -> None:
         """Pass an event on."""
         self.tell(self.kind, event_type, obj)

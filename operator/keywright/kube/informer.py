@@ -49,6 +49,9 @@ class Collection:
 class Store(Protocol):
     """Where what an informer learns goes."""
 
+    def listing(self, version: int) -> None:
+        """Know that a list begins, as of that version."""
+
     def receive(self, event_type: str | None, obj: dict[str, Any]) -> None:
         """Take in one event; its type is None for what a list brought."""
 
@@ -67,6 +70,7 @@ class Informer:
         self._collection = collection
         self._store = store
         self._version: str | None = None
+        self._cut: asyncio.Timeout | None = None
         self.listed = False
         """Whether the store has been told of everything once, and of every change since."""
         self.settled = asyncio.Event()
@@ -84,6 +88,8 @@ class Informer:
                 await self._watch()
             except (ApiError, TransportError) as error:
                 trouble = error
+            except TimeoutError:  # begin_anew
+                continue
             if time.monotonic() - begun >= _SHORT:
                 wait = _FIRST_WAIT
                 if trouble is None:
@@ -94,6 +100,17 @@ class Informer:
                 self._say(trouble, pause)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not a secret
             wait = min(wait * 2, _LAST_WAIT)
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion up to which the store has been told of everything; 0: before the first list."""
+        return int(self._version or 0)
+
+    def begin_anew(self) -> None:
+        """Leave the watch in progress, which is not to be trusted, and list."""
+        self._version = None
+        if self._cut is not None:
+            self._cut.reschedule(asyncio.get_running_loop().time())
 
     def _say(self, trouble: ApiError | TransportError, pause: float) -> None:
         """Say what is wrong; what keeps everything else from beginning, aloud."""
@@ -122,7 +139,9 @@ class Informer:
         version = ""
         path, query, whole = self._collection.path, self._collection.query, self._collection.whole
         async for page in self._client.pages(path, query, whole=whole):
-            version = version or page["metadata"]["resourceVersion"]
+            if not version:
+                version = page["metadata"]["resourceVersion"]
+                self._store.listing(int(version))
             for obj in page.get("items") or ():
                 listed.add(f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}")
                 self._store.receive(None, obj)
@@ -140,8 +159,12 @@ class Informer:
             "timeoutSeconds": str(WATCH_FOR),
         }
         path, whole = self._collection.path, self._collection.whole
-        async for event in self._client.watch(path, query, silence=SILENCE, whole=whole):
-            obj = event["object"]
-            if event["type"] != "BOOKMARK":
-                self._store.receive(event["type"], obj)
-            self._version = obj["metadata"]["resourceVersion"]
+        try:
+            async with asyncio.timeout(None) as self._cut:
+                async for event in self._client.watch(path, query, silence=SILENCE, whole=whole):
+                    obj = event["object"]
+                    if event["type"] != "BOOKMARK":
+                        self._store.receive(event["type"], obj)
+                    self._version = obj["metadata"]["resourceVersion"]
+        finally:
+            self._cut = None

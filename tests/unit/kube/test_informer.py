@@ -41,7 +41,11 @@ class Store:
 
     known: dict[str, str] = field(default_factory=dict)
     lists: list[tuple[set[str], int]] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
     closures: int = 0
+
+    def listing(self, version: int) -> None:
+        self.begun.append(version)
 
     def receive(self, event_type: str | None, obj: Json) -> None:
         name = obj["metadata"]["name"]
