@@ -96,24 +96,15 @@ class Index:
         Return how many objects cannot be read. `resource_version` is that of the list: where it is older
         than what is known, etcd was restored, and an equal version need not be an equal object.
         """
-        restored = 0 < _number(resource_version) < self._newest[kind]
-        self._gone = {key: version for key, version in self._gone.items() if key[0] != kind}
-        listed, unreadable = set(), 0
-        for obj in objects:
-            identity = _identity(kind, obj)
-            if identity is None:
-                unreadable += 1
-                continue
-            name, uid, version = identity
-            listed.add(name)
-            if restored or self._seen[kind].get(name) != (uid, version):
-                if kind == "apikey":
-                    self.revoked.tell(name, uid, obj)
-                unreadable += not self._take(kind, name, _Seen(uid, version), obj)
-        for name in [name for name in self._seen[kind] if name not in listed]:
-            if namespace is None or name.startswith(f"{namespace}/"):
-                self._forget(kind, name)
+        listing = self.listing(kind, namespace=namespace, version=_number(resource_version))
+        unreadable = sum(not listing.put(obj) for obj in objects)
+        listing.close()
         return unreadable
+
+    def listing(self, kind: str, *, namespace: str | None = None, version: int = 0) -> Listing:
+        """Begin to take over a whole list, object by object: no list need be in memory at once."""
+        self._gone = {key: gone for key, gone in self._gone.items() if key[0] != kind}
+        return Listing(self, kind, namespace, restored=0 < version < self._newest[kind])
 
     def entry(self, name: str) -> Entry | None:
         """Return an ApiKey by `namespace/name`."""
@@ -126,6 +117,23 @@ class Index:
     def size(self, kind: str) -> int:
         """Return how many objects of a kind are known, readable or not."""
         return len(self._seen[kind])
+
+    def _list(self, kind: str, obj: dict[str, Any], *, restored: bool) -> tuple[str | None, bool]:
+        """Take over an object of a list; return its name, if it has one, and whether it can be read."""
+        identity = _identity(kind, obj)
+        if identity is None:
+            return None, False
+        name, uid, version = identity
+        if not restored and self._seen[kind].get(name) == (uid, version):
+            return name, True
+        if kind == "apikey":
+            self.revoked.tell(name, uid, obj)
+        return name, self._take(kind, name, _Seen(uid, version), obj)
+
+    def _retain(self, kind: str, namespace: str | None, listed: set[str]) -> None:
+        for name in [name for name in self._seen[kind] if name not in listed]:
+            if namespace is None or name.startswith(f"{namespace}/"):
+                self._forget(kind, name)
 
     def _take(self, kind: str, name: str, seen: _Seen, obj: dict[str, Any]) -> bool:
         known = self._seen[kind].get(name)
@@ -227,6 +235,29 @@ class Index:
                 self.holders[generation.digest] = others
             else:
                 del self.holders[generation.digest]
+
+
+class Listing:
+    """A whole list on its way into an index; what it did not hold is gone once it is closed."""
+
+    def __init__(self, index: Index, kind: str, namespace: str | None, *, restored: bool) -> None:
+        self._index = index
+        self._kind = kind
+        self._namespace = namespace
+        self._names: set[str] = set()
+        self.restored = restored
+        """Whether the list is older than what was known, so that what it says is right all the same."""
+
+    def put(self, obj: dict[str, Any]) -> bool:
+        """Take over one object of it; return whether that can be read."""
+        name, readable = self._index._list(self._kind, obj, restored=self.restored)  # noqa: SLF001
+        if name is not None:
+            self._names.add(name)
+        return readable
+
+    def close(self) -> None:
+        """Forget what was not in it."""
+        self._index._retain(self._kind, self._namespace, self._names)  # noqa: SLF001
 
 
 def _age(generation: Generation) -> tuple[float, str]:
