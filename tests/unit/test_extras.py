@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-OPERATOR_ONLY = ("kopf", "kubernetes", "aiohttp", "cronsim", "prometheus_client", "structlog", "yaml")
+OPERATOR_ONLY = (
+    "aiohttp",
+    "cronsim",
+    "kubernetes",
+    "orjson",
+    "prometheus_client",
+    "structlog",
+    "uvloop",
+    "yaml",
+)
 
 _WITHOUT = """
 import sys
