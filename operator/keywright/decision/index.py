@@ -113,7 +113,8 @@ class Index:
             if restored or self._seen[kind].get(name) != (uid, version):
                 if kind == "apikey":
                     self.revoked.tell(name, uid, obj)
-                unreadable += not self._take(kind, name, _Seen(uid, version), obj)
+                self._take(kind, name, _Seen(uid, version), obj)
+            unreadable += not self._readable(kind, name)
         for name in [name for name in self._seen[kind] if name not in listed]:
             if namespace is None or name.startswith(f"{namespace}/"):
                 self._forget(kind, name)
@@ -148,6 +149,11 @@ class Index:
                 return True
             case _:
                 return self._take_labels(name, obj["metadata"].get("labels") or {})
+
+    def _readable(self, kind: str, name: str) -> bool:
+        if kind == "apikey":
+            return self._entries[name].readable
+        return kind != "project" or name in self.projects
 
     def _take_api_key(self, name: str, uid: str, obj: dict[str, Any]) -> bool:
         entry = Entry(name, uid)
