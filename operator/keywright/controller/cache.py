@@ -8,12 +8,13 @@ resourceVersion wins and the memory of a deletion outlives the object for a whil
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
 from datetime import datetime
 from sys import intern
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from keywright.api.reasons import ReadyReason
 from keywright.keys.grants import rank
@@ -116,7 +117,7 @@ class Cache:
         cached = self._objects[kind].get(key)
         if cached is None:
             return None
-        obj: dict[str, Any] = json.loads(cached.body)
+        obj: dict[str, Any] = orjson.loads(cached.body)
         return obj
 
     def version(self, kind: str, key: str) -> tuple[str, int] | None:
@@ -203,6 +204,15 @@ class Cache:
     def summaries_of(self, project: str) -> list[Summary]:
         """Return the ApiKeys that refer to a Project, in short."""
         return [self._summaries[key] for key in self._by_project.get(project, ())]
+
+    def summary_of(self, obj: dict[str, Any]) -> Summary:
+        """Return an ApiKey in short, whether it is the one that is known or not."""
+        cached = self._objects["apikey"].get(key_of(obj))
+        same = cached is not None and (cached.uid, cached.resource_version) == (
+            obj["metadata"].get("uid"),
+            version_of(obj),
+        )
+        return self._summaries[key_of(obj)] if same else summarise(obj)
 
     def _index(self, summary: Summary) -> None:
         self._unindex(summary.key)
@@ -317,7 +327,7 @@ def _cached(obj: dict[str, Any], version: int, *, body: bool) -> _Cached:
     if not body:
         return _Cached(obj["metadata"].get("uid", ""), version, 0, "", b"{}")
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
-    text = json.dumps({**obj, "metadata": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
+    text = orjson.dumps({**obj, "metadata": metadata})
     reason = _word(_ready(_mapping(obj.get("status"))).get("reason"))
     return _Cached(metadata.get("uid", ""), version, metadata.get("generation", 0), reason, text)
 

@@ -111,7 +111,8 @@ def test_a_missing_or_broken_kubeconfig_is_named(tmp_path: Any, content: str | N
 
 def test_without_the_extra_it_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "kopf" else found(name))
+    missing = {"kubernetes"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else found(name))
     result = run("operator")
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert 'pip install "keywright[operator]"' in result.output
