@@ -32,6 +32,8 @@ class World(NamedTuple):
 
 
 class Asked(NamedTuple):
+    """A request; what it presents is not shown."""
+
     project: str
     method: str
     path: str
@@ -40,6 +42,10 @@ class Asked(NamedTuple):
     api_keys: tuple[str, ...]
     origins: tuple[str, ...]
     client: str | None
+
+    def __repr__(self) -> str:
+        count = len(self.authorization) + len(self.api_keys)
+        return f"Asked({self.project} {self.method} {self.path} from {self.client}, {count} headers)"
 
 
 class Answer(NamedTuple):

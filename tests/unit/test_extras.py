@@ -31,6 +31,8 @@ import {module}
         "keywright.api.apikey",
         "keywright.api.project",
         "keywright.api.revocation",
+        "keywright.decision.decide",
+        "keywright.decision.index",
         "keywright.keys.grants",
         "keywright.keys.raw",
         "keywright.keys.scopes",

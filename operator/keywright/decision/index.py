@@ -66,6 +66,8 @@ class Index:
         if version <= (seen.version if seen is not None else self._gone.get((kind, name), -1)):
             if kind == "apikey":
                 self._mark(name)
+            elif kind == "revocation" and (seen is None or seen.uid != uid):
+                self._mark(self.revoked.put_late(name, obj))
             return True
         return self._take(kind, name, _Seen(uid, version), obj)
 
@@ -74,6 +76,8 @@ class Index:
     ) -> None:
         """Forget an object, `namespace/name` or the name of a Namespace, unless it is another one by now."""
         seen, version = self._seen[kind].get(name), _number(resource_version)
+        if kind == "apikey" and uid:
+            self.revoked.bury(uid)
         if seen is not None:
             another = seen.uid != uid if uid is not None else 0 < version < seen.version
             if another:
@@ -124,11 +128,11 @@ class Index:
         if identity is None:
             return None, False
         name, uid, version = identity
-        if not restored and self._seen[kind].get(name) == (uid, version):
-            return name, True
-        if kind == "apikey":
-            self.revoked.tell(name, uid, obj)
-        return name, self._take(kind, name, _Seen(uid, version), obj)
+        if restored or self._seen[kind].get(name) != (uid, version):
+            if kind == "apikey":
+                self.revoked.tell(name, uid, obj)
+            self._take(kind, name, _Seen(uid, version), obj)
+        return name, self._readable(kind, name)
 
     def _retain(self, kind: str, namespace: str | None, listed: set[str]) -> None:
         for name in [name for name in self._seen[kind] if name not in listed]:
@@ -148,12 +152,15 @@ class Index:
             case "project":
                 return self._take_project(name, obj)
             case "revocation":
-                target = self.revoked.put(name, obj)
-                if target is not None:
-                    self._mark(target)
+                self._mark(self.revoked.put(name, obj))
                 return True
             case _:
                 return self._take_labels(name, obj["metadata"].get("labels") or {})
+
+    def _readable(self, kind: str, name: str) -> bool:
+        if kind == "apikey":
+            return self._entries[name].readable
+        return kind != "project" or name in self.projects
 
     def _take_api_key(self, name: str, uid: str, obj: dict[str, Any]) -> bool:
         entry = Entry(name, uid)
@@ -205,7 +212,7 @@ class Index:
         match kind:
             case "apikey":
                 entry = self._entries.pop(name)
-                self.revoked.bury(entry)
+                self.revoked.bury_entry(entry)
                 self._drop(entry)
             case "project":
                 self._specs.pop(name, None)
@@ -217,8 +224,8 @@ class Index:
                 self._labels.pop(name, None)
                 self._relabel()
 
-    def _mark(self, name: str) -> None:
-        entry = self._entries.get(name)
+    def _mark(self, name: str | None) -> None:
+        entry = self._entries.get(name) if name is not None else None
         if entry is not None:
             self.revoked.mark(entry)
 

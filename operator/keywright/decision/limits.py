@@ -126,7 +126,7 @@ class LocalStore:
 
     def take(self, buckets: Sequence[Bucket], now: float) -> Taken:
         """Count one request in every bucket, or in none if one of them has no room."""
-        micros = int(now * _MICROSECONDS)
+        micros = round(now * _MICROSECONDS)
         allowed = True
         missing = []
         for bucket in buckets:

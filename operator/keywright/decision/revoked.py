@@ -40,6 +40,7 @@ class Revoked:
         self._ids: dict[str, tuple[str, ...]] = {}
         self._uids: set[str] = set()
         self._told: set[str] = set()
+        """`<key id> <ApiKey>`; for a whole one, by a copy that binds its UID, `<UID> <ApiKey>`."""
         self._named: dict[str, _Named] = {}
         self._by_target: dict[str, dict[str, _Named]] = {}
         self._past: dict[str, dict[str, float]] = {}
@@ -52,23 +53,19 @@ class Revoked:
     def put(self, name: str, obj: dict[str, Any]) -> str | None:
         """Take note of a Revocation; return the name of the ApiKey that it names, if it names a whole one."""
         self._retract(name)
-        namespace = intern(name.partition("/")[0])
-        spec = _mapping(obj.get("spec"))
-        key_id = spec.get("keyID")
-        if isinstance(key_id, str) and namespace not in self._ids.get(key_id, ()):
-            self._ids[key_id] = (*self._ids.get(key_id, ()), namespace)
-        ref = _mapping(spec.get("apiKeyRef"))
-        ref_name, ref_namespace = ref.get("name"), ref.get("namespace") or namespace
-        if not isinstance(ref_name, str) or not isinstance(ref_namespace, str):
+        named = self._read(name, obj)
+        if named is None:
             return None
-        metadata = _mapping(obj.get("metadata"))
-        named = _Named(
-            f"{ref_namespace}/{ref_name}", namespace, self._bound_uid(name, metadata), _created(metadata)
-        )
-        if named.uid is not None:
-            self._uids.add(named.uid)
         self._named[name] = named
         self._by_target.setdefault(named.target, {})[name] = named
+        return named.target
+
+    def put_late(self, name: str, obj: dict[str, Any]) -> str | None:
+        """Take note of a Revocation that is known to be gone by now, as `put` does."""
+        named = self._read(name, obj)
+        if named is None:
+            return None
+        self._keep(named)
         return named.target
 
     def remove(self, name: str) -> None:
@@ -77,9 +74,8 @@ class Revoked:
         An ApiKey that is as old as the Revocation was revoked by it, also if it becomes known only now.
         """
         named = self._retract(name)
-        if named is not None and named.uid is None:
-            past = self._past.setdefault(named.target, {})
-            past[named.namespace] = max(named.created, past.get(named.namespace, LONG_AGO))
+        if named is not None:
+            self._keep(named)
 
     def tell(self, name: str, uid: str, obj: dict[str, Any]) -> None:
         """Take note of what an ApiKey itself tells, whether or not it can be read as a whole."""
@@ -93,23 +89,52 @@ class Revoked:
             if isinstance(key_id, str) and (deleting or generation.get("state") == "Revoked"):
                 self._told.add(f"{key_id} {name}")
 
-    def bury(self, entry: Entry) -> None:
-        """Take note that an ApiKey is gone: to delete one is to revoke it, whoever brings it back."""
-        self._uids.add(entry.uid)
+    def bury(self, uid: str) -> None:
+        """Take note that an ApiKey was deleted: that revokes it, whoever brings it back."""
+        self._uids.add(uid)
+
+    def bury_entry(self, entry: Entry) -> None:
+        """Take note that an ApiKey is gone, with all its generations."""
+        self.bury(entry.uid)
         for generation in entry.generations:
             self._told.add(f"{generation.id} {entry.name}")
 
     def mark(self, entry: Entry) -> None:
         """Mark what is revoked of an ApiKey, as a whole and by generation, but for what `names` says."""
-        if any(self._acts(named, entry) for named in self._by_target.get(entry.name, {}).values()) or any(
-            self._may(namespace, entry) and entry.created <= created
-            for namespace, created in self._past.get(entry.name, {}).items()
+        if (
+            f"{entry.uid} {entry.name}" in self._told
+            or any(self._acts(named, entry) for named in self._by_target.get(entry.name, {}).values())
+            or any(
+                self._may(namespace, entry) and entry.created <= created
+                for namespace, created in self._past.get(entry.name, {}).items()
+            )
         ):
             self._uids.add(entry.uid)
         entry.revoked = entry.uid in self._uids
         for generation in entry.generations:
             if f"{generation.id} {entry.name}" in self._told:
                 generation.revoked = True
+
+    def _read(self, name: str, obj: dict[str, Any]) -> _Named | None:
+        """Keep what a Revocation says for good; return what it says of a whole ApiKey."""
+        namespace = intern(name.partition("/")[0])
+        spec, metadata = _mapping(obj.get("spec")), _mapping(obj.get("metadata"))
+        key_id = spec.get("keyID")
+        if isinstance(key_id, str) and namespace not in self._ids.get(key_id, ()):
+            self._ids[key_id] = (*self._ids.get(key_id, ()), namespace)
+        ref = _mapping(spec.get("apiKeyRef"))
+        ref_name, ref_namespace = ref.get("name"), ref.get("namespace") or namespace
+        if not isinstance(ref_name, str) or not isinstance(ref_namespace, str):
+            return None
+        target, uid = f"{ref_namespace}/{ref_name}", self._bound_uid(name, metadata)
+        if uid is not None:
+            self._told.add(f"{uid} {target}")
+        return _Named(target, namespace, uid, _created(metadata))
+
+    def _keep(self, named: _Named) -> None:
+        if named.uid is None:
+            past = self._past.setdefault(named.target, {})
+            past[named.namespace] = max(named.created, past.get(named.namespace, LONG_AGO))
 
     def _acts(self, named: _Named, entry: Entry) -> bool:
         return named.uid in {None, entry.uid} and self._may(named.namespace, entry)
