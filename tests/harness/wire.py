@@ -39,7 +39,7 @@ class Echo:
 
     def answer(self, scope: Scope) -> Answer | Awaitable[Answer]:
         body = raw_target(scope)
-        answer = Answer(200, [(b"content-length", b"%d" % len(body))], body)
+        answer = Answer(200, b"content-length: %d\r\n" % len(body), body)
         return self._later(answer) if body.startswith(b"/later") else answer
 
     async def _later(self, answer: Answer) -> Answer:

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import secrets
 from functools import lru_cache
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from keywright.decision.code import Code
 from keywright.verifier.dialects import IDENTITY, spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from keywright.decision.limits import Rule, Taken
     from keywright.decision.outcome import Allowed, Denied
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 UNFORESEEN = "internal_error"
 """The code of a denial that the verifier itself is at fault for."""
+
+_LIMITS = (
+    b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n"
+    b"ratelimit-policy: %b\r\nratelimit: %b\r\n"
+)
+_MICROSECONDS = 1_000_000
 
 _ID_DIGITS = 20
 _NO_STORE = (b"cache-control", b"no-store")
@@ -44,11 +50,29 @@ _STRIPPED = b",".join(
 
 
 class Answer(NamedTuple):
-    """A whole response; `headers` include the length of the body."""
+    """A whole response."""
 
     status: int
-    headers: Headers
+    head: bytes
+    """Its header lines, the length of the body among them, each with its line end."""
     body: bytes
+
+    @property
+    def headers(self) -> Headers:
+        """The header lines one by one."""
+        return [
+            (name, value)
+            for name, _, value in (line.partition(b": ") for line in self.head.split(b"\r\n")[:-1])
+        ]
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as they go over the wire. Raises ValueError where one would be more than a line."""
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+        raise ValueError("a header is one line")
+    return head
 
 
 class Answers:
@@ -58,16 +82,13 @@ class Answers:
         self._next_id = next_id or _ids()
         nginx = dialect == "nginx"
         self._denials = {code: _Denial(code.status, code, code.message, nginx=nginx) for code in Code}
-        self._allow: Headers = [(b"content-length", b"0"), _NO_STORE]
-        if dialect == "envoy":
-            self._allow.append((b"x-envoy-auth-headers-to-remove", _STRIPPED))
+        stripped = [(b"x-envoy-auth-headers-to-remove", _STRIPPED)] if dialect == "envoy" else []
+        self._allow = header_lines([(b"content-length", b"0"), _NO_STORE, *stripped])
 
     def allow(self, allowed: Allowed, taken: Taken | None) -> Answer:
         """Answer that the request may pass, as whom, and what is left of its limits."""
-        headers = [*allowed.headers, *self._allow]
-        if taken:
-            headers += _limits(allowed, taken)
-        return Answer(200, headers, b"")
+        head = header_lines(allowed.headers) + self._allow
+        return Answer(200, head + _limits(allowed, taken) if taken else head, b"")
 
     def deny(self, denied: Denied, project: str) -> Answer:
         """Answer that the request may not pass; `project` is `namespace/name`."""
@@ -76,13 +97,13 @@ class Answers:
 
     def refuse(self, code: Code) -> Answer:
         """Answer that the request may not pass, whatever it asks for."""
-        return self._denials[code].answer(self._next_id(), [])
+        return self._denials[code].answer(self._next_id())
 
     def limit(self, allowed: Allowed, taken: Taken) -> Answer:
         """Answer that the request may not pass yet."""
-        wait = max(1, math.ceil(taken.retry_after))
-        headers = [(b"retry-after", b"%d" % wait), *_limits(allowed, taken)]
-        return self._denials[Code.RATE_LIMITED].answer(self._next_id(), headers)
+        wait = max(1, ceil(taken.retry_after))
+        more = b"retry-after: %d\r\n%b" % (wait, _limits(allowed, taken))
+        return self._denials[Code.RATE_LIMITED].answer(self._next_id(), more)
 
 
 class Refusals:
@@ -105,15 +126,15 @@ class Refusals:
 
     def malformed(self, status: int) -> Answer:
         """Answer what cannot be read at all."""
-        return self._malformed[status].answer(self._next_id(), [])
+        return self._malformed[status].answer(self._next_id())
 
     def not_found(self) -> Answer:
         """Answer a path that nothing is served at."""
-        return self._not_found.answer(self._next_id(), [])
+        return self._not_found.answer(self._next_id())
 
     def unforeseen(self) -> Answer:
         """Answer a request that could not be judged: 403, which each proxy passes on."""
-        return self._unforeseen.answer(self._next_id(), [])
+        return self._unforeseen.answer(self._next_id())
 
 
 class _Denial:
@@ -125,19 +146,16 @@ class _Denial:
         body = json.dumps({"error": error}).encode()
         self._before, self._after = body.split(hole.encode())
         self._status = status if not nginx or status in _NGINX_PASSES else 403
-        self._error_status = b"%d" % status if nginx else None
-        self._headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            _NO_STORE,
-        ]
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), _NO_STORE]
+        if nginx:
+            headers.append((b"x-error-status", b"%d" % status))
+        self._head = header_lines(headers)
+        self._nginx = nginx
 
-    def answer(self, request_id: bytes, more: Headers) -> Answer:
+    def answer(self, request_id: bytes, more: bytes = b"") -> Answer:
         body = self._before + request_id + self._after
-        headers = self._headers + more
-        if self._error_status:
-            headers += [(b"x-error-status", self._error_status), (b"x-error-body", body)]
-        return Answer(self._status, headers, body)
+        head = self._head + more
+        return Answer(self._status, head + b"x-error-body: %b\r\n" % body if self._nginx else head, body)
 
 
 def _ids() -> Callable[[], bytes]:
@@ -147,49 +165,46 @@ def _ids() -> Callable[[], bytes]:
     return lambda: b"%b%010x" % (boot, next(numbers))
 
 
-def _challenge(denied: Denied, project: str) -> Headers:
+def _challenge(denied: Denied, project: str) -> bytes:
     error = denied.code.challenge_error
     if error is None and denied.code.status != 401:
-        return []
+        return b""
     value = f'Bearer realm="{project.rpartition("/")[2]}"'
     if error is not None:
         value += f', error="{error}"'
     if denied.scopes:
         value += f', scope="{" ".join(denied.scopes)}"'
-    return [(b"www-authenticate", value.encode("ascii"))]
+    return header_lines([(b"www-authenticate", value.encode("ascii"))])
 
 
-def _limits(allowed: Allowed, taken: Taken) -> Headers:
-    standings = taken.standings
+def _limits(allowed: Allowed, taken: Taken) -> bytes:
     owner = allowed.entry.uid if allowed.entry else ""
-    names, policy = _policies(tuple([(bucket.owner == owner, bucket.rule) for bucket in taken.buckets]))
-    tightest = standings[0]
+    policies = _policies(tuple([(bucket.owner == owner, bucket.rule) for bucket in taken.buckets]))
     parts = []
-    for name, standing in zip(names, standings, strict=True):
-        if standing.remaining < tightest.remaining:
-            tightest = standing
-        parts.append(
-            b"%b;r=%d;t=%d" % (name, standing.remaining, math.ceil(max(0.0, standing.full_at - taken.now)))
-        )
-    return [
-        (b"x-ratelimit-limit", b"%d" % tightest.rule.burst),
-        (b"x-ratelimit-remaining", b"%d" % tightest.remaining),
-        (b"x-ratelimit-reset", b"%d" % math.ceil(tightest.full_at)),
-        (b"ratelimit-policy", policy),
-        (b"ratelimit", b", ".join(parts)),
-    ]
+    tightest = None
+    for name, bucket, missing in zip(policies.names, taken.buckets, taken.missing, strict=True):
+        left = (bucket.capacity - missing) // bucket.cost
+        full_in = missing / bucket.requests / _MICROSECONDS
+        parts.append(b"%b;r=%d;t=%d" % (name, left, ceil(full_in)))
+        if tightest is None or left < tightest[1]:
+            tightest = (bucket.rule.burst, left, ceil(taken.now + full_in))
+    return _LIMITS % (*(tightest or ()), policies.header, b", ".join(parts))
+
+
+class _Policies(NamedTuple):
+    names: tuple[bytes, ...]
+    header: bytes
 
 
 @lru_cache(maxsize=1024)
-def _policies(rules: tuple[tuple[bool, Rule], ...]) -> tuple[list[bytes], bytes]:
-    """Return the policies' names and the whole header; each rule with whether it is the key's own."""
+def _policies(rules: tuple[tuple[bool, Rule], ...]) -> _Policies:
+    """Name the policies; each rule comes with whether it is the key's own."""
     counts = {True: itertools.count(1), False: itertools.count(1)}
-    names = []
-    policies = []
+    names, policies = [], []
     for own, rule in rules:
         number = next(counts[own])
         name = ("key" if own else "project") + (f"-{number}" if number > 1 else "")
-        window = max(1, math.ceil(rule.burst * rule.period / rule.requests))
+        window = max(1, ceil(rule.burst * rule.period / rule.requests))
         names.append(f'"{name}"'.encode())
         policies.append(f'"{name}";q={rule.burst};w={window}'.encode())
-    return names, b", ".join(policies)
+    return _Policies(tuple(names), b", ".join(policies))

@@ -15,9 +15,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 async def respond(answer: Answer | Awaitable[Answer], _scope: Scope, _receive: Receive, send: Send) -> None:
     """Send an answer, when it is known."""
-    status, headers, body = answer if isinstance(answer, Answer) else await answer
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    known = answer if isinstance(answer, Answer) else await answer
+    await send({"type": "http.response.start", "status": known.status, "headers": known.headers})
+    await send({"type": "http.response.body", "body": known.body, "more_body": False})
 
 
 def raw_target(scope: Scope) -> bytes:

@@ -120,13 +120,12 @@ class Connection(HttpToolsProtocol):
 
 
 def _encoded(answer: Answer, *, keep_alive: bool, body: bool) -> bytes:
-    content = [STATUS_LINE[answer.status]]
-    for name, value in answer.headers:
-        content += (name, b": ", value, b"\r\n")
-    content.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-    if body:
-        content.append(answer.body)
-    return b"".join(content)
+    return b"%b%b%b%b" % (
+        STATUS_LINE[answer.status],
+        answer.head,
+        b"\r\n" if keep_alive else b"connection: close\r\n\r\n",
+        answer.body if body else b"",
+    )
 
 
 def _size(headers: list[tuple[bytes, bytes]]) -> int:

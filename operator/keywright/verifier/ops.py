@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from keywright.verifier.answers import Answer
+from keywright.verifier.answers import Answer, header_lines
 from keywright.verifier.asgi import raw_target, respond
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def text(status: int, body: bytes, content_type: str = "text/plain; charset=utf-
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
     ]
-    return Answer(status, headers, body)
+    return Answer(status, header_lines(headers), body)
 
 
 def _checked(problems: list[str]) -> Answer:

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from harness.inventory import api_key, index_of, new_key, project
 from harness.wire import Reply, ask, connected, get, running
-from keywright.decision.index import Index
 from keywright.decision.limits import LocalStore, Taken
 from keywright.verifier.app import Verifier
 from keywright.verifier.dialects import Proxies
@@ -21,9 +20,15 @@ from keywright.verifier.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keywright.decision.index import Index
     from keywright.decision.limits import Bucket, Store
 
 DIALECTS = ["envoy", "nginx", "traefik"]
+TOLD_IN = {
+    "nginx": ("X-Original-Method", "X-Original-URI"),
+    "traefik": ("X-Forwarded-Method", "X-Forwarded-Uri"),
+}
+PROJECT = "platform/payments"
 ROUTES = [
     {"methods": ["GET"], "path": "/v1/keys/{id}", "scopes": ["keys:read"]},
     {"methods": ["DELETE"], "path": "/v1/keys/{id}", "scopes": ["keys:write"]},
@@ -54,14 +59,14 @@ class SlowStore:
 class BrokenStore:
     """A store with a bug."""
 
-    def take(self, buckets: Sequence[Bucket], now: float) -> Taken:
+    def take(self, _buckets: Sequence[Bucket], _now: float) -> Taken:
         raise RuntimeError("a value that nobody may see")
 
 
 class BrokenLaterStore:
     """A store with a bug that shows later."""
 
-    async def take(self, buckets: Sequence[Bucket], now: float) -> Taken:
+    async def take(self, _buckets: Sequence[Bucket], _now: float) -> Taken:
         raise RuntimeError("a value that nobody may see")
 
 
@@ -262,7 +267,7 @@ PREFLIGHT = ("Origin: https://app.example.com", "Access-Control-Request-Method: 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_browsers_own_question_passes_only_with_the_flag_and_without_a_credential(
+async def test_a_browsers_own_question_passes_only_with_the_flag_and_no_credential(
     dialect: str,
 ) -> None:
     plain = told(dialect, "/v1/keys/7", *PREFLIGHT, method="OPTIONS")
