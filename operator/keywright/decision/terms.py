@@ -93,6 +93,11 @@ class Terms:
         name = f"{project.metadata.namespace}/{project.metadata.name}"
         self.header = (b"x-auth-project", name.encode("ascii"))
 
+    @property
+    def has_routes(self) -> bool:
+        """Whether the Project says by path what a request needs."""
+        return bool(self._project.spec.routes)
+
     def relabelled(self) -> Terms:
         """Return them as new, for the labels of a namespace changed."""
         fresh = copy(self)

@@ -124,7 +124,7 @@ class Verifier:
 
     def _has_routes(self, project: str) -> bool:
         terms = self._index.projects.get(project)
-        return terms is not None and bool(terms._project.spec.routes)  # noqa: SLF001  nothing else tells
+        return terms is not None and terms.has_routes
 
     def _denied(self, way: _Way, denied: Denied, reading: Reading, begun: float) -> Answer:
         project = reading.request.project
