@@ -45,7 +45,7 @@ _PROJECT = {
 }
 
 _TEXT = """\
-an index of {keys} keys: read in {read_seconds:.1f} s, terms {terms_seconds:.1f} s, {bytes_per_key} bytes a key
+an index of {keys} keys: read {read_seconds:.1f} s, terms {terms_seconds:.1f} s, {bytes_per_key} bytes a key
 a decision: {decision_us:.2f} µs, {ratio_to_sha256:.1f} times SHA-256 of the key ({sha256_us:.2f} µs)
 with a rate limit: {decision_and_limit_us:.2f} µs, {decisions_per_second:,.0f} a second on one core"""
 

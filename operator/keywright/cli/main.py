@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keywright.cli.operator import operator
+from keywright.cli.signing_keys import signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,3 +43,4 @@ def main() -> None:
 
 
 main.add_command(operator)
+main.add_command(signing_keys)
