@@ -52,8 +52,10 @@ class Times(NamedTuple):
 
 
 class Generation:
-    """One generation of an ApiKey. `expires`, and `allowed` as what it says
-    if nothing denies it, hold for the entry's present terms."""
+    """One generation of an ApiKey.
+
+    `expires`, and `allowed` for the request that nothing denies, hold for the entry's present terms.
+    """
 
     __slots__ = ("allowed", "digest", "entry", "expires", "id", "proven", "retires", "revoked", "times")
 
