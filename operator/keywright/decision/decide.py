@@ -36,7 +36,7 @@ def decide(index: Index, request: Request, now: float) -> Decision:
     if need is not None and need.public:
         return PUBLIC
     credential = presented(request)
-    if isinstance(credential, Code):
+    if not isinstance(credential, bytes):
         return Denied(credential)
     generation = _identify(index, credential, request.project)
     if isinstance(generation, Denied):
@@ -49,7 +49,7 @@ def decide(index: Index, request: Request, now: float) -> Decision:
 def _judge(index: Index, request: Request, generation: Generation, need: Need | None, now: float) -> Decision:
     """Decide about a request whose key is one of the Project."""
     entry = generation.entry
-    code = _state(index, generation, now) or _standing(entry) or _restriction(entry, request)
+    code = _state(index, generation, now) or entry.hindrance or _restriction(entry, request)
     if code is not None:
         return Denied(code, (), entry, generation)
     if need is None or entry.granted is None or not entry.granted.meets(need):
@@ -84,16 +84,6 @@ def _state(index: Index, generation: Generation, now: float) -> Code | None:
         return Code.EXPIRED_API_KEY
     if now >= generation.retires:
         return Code.SUPERSEDED_API_KEY
-    return None
-
-
-def _standing(entry: Entry) -> Code | None:
-    if entry.suspended:
-        return Code.DISABLED_API_KEY
-    if entry.terms is not None and entry.terms.suspended:
-        return Code.PROJECT_SUSPENDED
-    if entry.granted is None:
-        return Code.NAMESPACE_NOT_ALLOWED
     return None
 
 

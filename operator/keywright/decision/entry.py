@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from keywright.api.apikey import GenerationState, Restrictions
 from keywright.api.meta import round_up
 from keywright.api.project import KeyType
+from keywright.decision.code import Code
 from keywright.decision.limits import rule_of
 from keywright.decision.networks import networks_of
 from keywright.decision.origins import origins_of
@@ -51,8 +52,10 @@ class Times(NamedTuple):
 
 
 class Generation:
-    """One generation of an ApiKey. `expires`, and `allowed` as what it says
-    if nothing denies it, hold for the entry's present terms."""
+    """One generation of an ApiKey.
+
+    `expires`, and `allowed` for the request that nothing denies, hold for the entry's present terms.
+    """
 
     __slots__ = ("allowed", "digest", "entry", "expires", "id", "proven", "retires", "revoked", "times")
 
@@ -75,7 +78,7 @@ class Generation:
 
 
 class Entry:
-    """One ApiKey. `terms`, `granted` and `buckets` are what its Project made of it."""
+    """One ApiKey. `terms`, `granted`, `hindrance` and `buckets` are what its Project made of it."""
 
     __slots__ = (
         "buckets",
@@ -83,6 +86,7 @@ class Entry:
         "ends_at",
         "generations",
         "granted",
+        "hindrance",
         "kept_buckets",
         "name",
         "namespace",
@@ -113,6 +117,8 @@ class Entry:
         self.buckets: tuple[Bucket, ...] = ()
         self.terms: Terms | None = None
         self.granted: Granted | None = None
+        self.hindrance: Code | None = Code.DISABLED_API_KEY
+        """Why no key of it is let in at present, however it is used; None: nothing is in the way."""
         self.project = ""
         """`namespace/name` of its Project."""
         self.type = KeyType.PRODUCTION

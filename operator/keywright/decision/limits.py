@@ -143,8 +143,8 @@ class LocalStore:
             missing.append(lacks)
         if allowed:
             for i, bucket in enumerate(buckets):
-                missing[i] = lacks = missing[i] + bucket.cost
-                bucket.full_at = micros * bucket.requests + lacks
+                missing[i] += bucket.cost
+                bucket.full_at = micros * bucket.requests + missing[i]
         return Taken(allowed, now, buckets, missing)
 
 

@@ -7,7 +7,6 @@ from ipaddress import ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
-_IPV4 = 4  # bytes
 _MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address that a socket for both kinds shows as IPv6
 
 
@@ -20,7 +19,7 @@ class Networks(NamedTuple):
     def contain(self, client: str | None) -> bool:
         """Say whether the address is in one of them; one that is unknown, or none at all, is not."""
         version, address = _address(client) if client is not None else (0, 0)
-        networks = self.four if version == AF_INET else self.six if version == AF_INET6 else ()
+        networks = self.four if version == 4 else self.six if version == 6 else ()
         for mask, network in networks:  # noqa: SIM110  half of what any() costs
             if address & mask == network:
                 return True
@@ -36,7 +35,7 @@ def _address(text: str) -> tuple[int, int]:
         return 0, 0
     if packed[:12] == _MAPPED:
         packed = packed[12:]
-    return AF_INET if len(packed) == _IPV4 else AF_INET6, int.from_bytes(packed, "big")
+    return 4 if len(packed) == 4 else 6, int.from_bytes(packed, "big")
 
 
 @lru_cache(maxsize=4096)  # thousands of ApiKeys share a few lists

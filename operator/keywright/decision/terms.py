@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from keywright.api.apikey import ApiKey, ApiKeySpec
 from keywright.api.meta import ObjectMeta, Ref, format_time, parse_duration, round_up
 from keywright.api.project import KeyType
+from keywright.decision.code import Code
 from keywright.decision.entry import LONG_AGO, NEVER
 from keywright.decision.limits import buckets_of, rule_of
 from keywright.decision.outcome import Allowed
@@ -115,12 +116,20 @@ class Terms:
         limits = effective_rate_limits(entry.rate_limits, self._project, entry.type) or ()
         own, entry.kept_buckets = buckets_of(entry.uid, map(rule_of, limits), entry.kept_buckets)
         entry.granted = granted
+        entry.hindrance = self._hindrance(entry, granted)
         entry.buckets = own + self.buckets
         shared = self._shared_headers(entry, granted)
         bounds = Bounds(entry.ends_at, self._maximum)
         for generation in entry.generations:
             _apply(generation, bounds, shared)
         entry.terms = self
+
+    def _hindrance(self, entry: Entry, granted: Granted | None) -> Code | None:
+        if entry.suspended:
+            return Code.DISABLED_API_KEY
+        if self.suspended:
+            return Code.PROJECT_SUSPENDED
+        return Code.NAMESPACE_NOT_ALLOWED if granted is None else None
 
     def _grant(self, entry: Entry) -> Granted | None:
         alike = (entry.namespace, entry.type, entry.scopes)

@@ -133,11 +133,12 @@ def test_an_apikey_that_becomes_known_after_its_revocation_came_and_went_is_revo
     assert "revoked_api_key" == answer(late)
 
 
-def test_the_copy_of_a_revocation_binds_the_uid_in_its_name() -> None:
+def test_the_copy_of_a_revocation_binds_the_uid_in_its_name_also_when_it_is_gone() -> None:
     ours = {"labels": {"app.kubernetes.io/managed-by": "keywright"}}
     ref = {"name": "checkout", "namespace": "shop"}
     copy = revocation("keywright-system/a-uid-checkout", about=ours, apiKeyRef=ref)
     index = index_of(project=[project()], revocation=[copy])
+    index.remove("revocation", "keywright-system/a-uid-checkout", uid="uid-a-uid-checkout")
     index.put("apikey", api_key())
     assert "revoked_api_key" == answer(index)
     index.put("apikey", at(5, api_key(API_KEY, generation(OTHER)), uid="new"))
@@ -188,23 +189,21 @@ def test_what_cannot_be_read_is_told_to_whoever_puts_it() -> None:
     assert not index.holders
 
 
-def test_rotation_and_edits_refill_no_bucket() -> None:
-    limit: Object = {"rateLimits": [{"requests": 1, "period": "1m"}]}
-    index = index_of(project=[project(**limit)], apikey=[api_key(**limit)])
+LIMIT: Object = {"rateLimits": [{"requests": 1, "period": "1m"}]}
 
-    def taken(key: Any = KEY) -> list[int]:
-        decision = decide(index, request(key), NOW)
-        assert isinstance(decision, Allowed)
-        return [standing.remaining for standing in LocalStore().take(decision.buckets, NOW).standings]
 
-    assert [0, 0] == taken()
-    index.put("apikey", at(2, api_key(API_KEY, generation(OTHER), **limit)))
-    index.put("project", at(2, project(displayName="new", **limit)))
+@pytest.mark.parametrize(("of_project", "of_key"), [(LIMIT, {}), ({}, LIMIT)])
+def test_rotation_edits_and_mistakes_refill_no_bucket(of_project: Object, of_key: Object) -> None:
+    index = index_of(project=[project(**of_project)], apikey=[api_key(**of_key)])
+    rotated = api_key(API_KEY, generation(OTHER), **of_key)
+    assert LocalStore().take(decide_allowed(index, KEY).buckets, NOW).allowed
+    index.put("apikey", at(2, rotated))
+    index.put("project", at(2, project(displayName="new", **of_project)))
     assert not LocalStore().take(decide_allowed(index, OTHER).buckets, NOW).allowed
     index.put("apikey", at(3, api_key(type="Unheard")))
     index.put("project", at(3, project(routes="none")))
-    index.put("project", at(4, project(**limit)))
-    index.put("apikey", at(4, api_key(API_KEY, generation(OTHER), **limit)))
+    index.put("apikey", at(4, rotated))
+    index.put("project", at(4, project(**of_project)))
     assert not LocalStore().take(decide_allowed(index, OTHER).buckets, NOW).allowed
 
 
