@@ -41,7 +41,9 @@ class Source:
     """An index that knows one revoked key."""
 
     seq, changes = 100, 1
-    synced_at = datetime.now(UTC)
+
+    def __init__(self) -> None:
+        self.synced_at = datetime.now(UTC)
 
     def entries(self, project: str) -> list[srl.Revoked]:
         assert project == PROJECT

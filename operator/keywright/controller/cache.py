@@ -205,15 +205,6 @@ class Cache:
         """Return the ApiKeys that refer to a Project, in short."""
         return [self._summaries[key] for key in self._by_project.get(project, ())]
 
-    def summary_of(self, obj: dict[str, Any]) -> Summary:
-        """Return an ApiKey in short, whether it is the one that is known or not."""
-        cached = self._objects["apikey"].get(key_of(obj))
-        same = cached is not None and (cached.uid, cached.resource_version) == (
-            obj["metadata"].get("uid"),
-            version_of(obj),
-        )
-        return self._summaries[key_of(obj)] if same else summarise(obj)
-
     def _index(self, summary: Summary) -> None:
         self._unindex(summary.key)
         self._summaries[summary.key] = summary

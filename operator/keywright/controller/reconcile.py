@@ -8,7 +8,7 @@ from keywright.api.reasons import RevocationReadyReason
 from keywright.controller.acting import Acting
 from keywright.controller.apikeys import ApiKeys
 from keywright.controller.arrivals import Arrivals
-from keywright.controller.cache import NAMESPACE, SECRET, key_of
+from keywright.controller.cache import NAMESPACE, SECRET, key_of, summarise
 from keywright.controller.projects import Projects
 from keywright.controller.revocations import Revocations
 from keywright.controller.sealing import Sealing
@@ -114,7 +114,7 @@ class Reconciler:
         self._vanished.forget_handed_over()
 
     def _api_key_changed(self, event_type: str | None, obj: dict[str, Any]) -> None:
-        summary, gone = self._cache.summary_of(obj), event_type == "DELETED"
+        summary, gone = summarise(obj), event_type == "DELETED"
         self._arrivals.observe(summary, gone=gone)
         self._wake(f"project:{summary.project}")
         if gone:
