@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from keywright.verifier.answers import Answer, Refusals
 from keywright.verifier.asgi import raw_target, respond
+from keywright.verifier.metrics import Metrics
 from keywright.verifier.ops import Ops
 from keywright.verifier.server import Server
 
@@ -30,12 +31,16 @@ class Reply(NamedTuple):
 class Echo:
     """Answers with the raw target; paths under /later are answered a moment later, in a task."""
 
-    def __init__(self) -> None:
-        self.refusals = Refusals()
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or Metrics()
         self.release = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(self.answer(scope), scope, receive, send)
+
+    def malformed(self, status: int) -> Answer:
+        self._metrics.malformed += 1
+        return Refusals().malformed(status)
 
     def answer(self, scope: Scope) -> Answer | Awaitable[Answer]:
         body = raw_target(scope)

@@ -66,7 +66,7 @@ class Verifier:
         self._clock = clock
         self._monotonic = monotonic
         self._ways = {name: _Way(reader, Answers(name.decode())) for name, reader in readers(proxies).items()}
-        self.refusals = Refusals()
+        self._refusals = Refusals()
         self._next_line = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,12 +82,17 @@ class Verifier:
         except Exception as error:  # noqa: BLE001  whatever it is, the request is denied
             return self._unforeseen(error, begun)
 
+    def malformed(self, status: int) -> Answer:
+        """Answer what is no request at all."""
+        self._metrics.malformed += 1
+        return self._refusals.malformed(status)
+
     def _answer(self, scope: Scope, begun: float) -> Answer | Awaitable[Answer]:
         path, _, query = raw_target(scope).partition(b"?")
         parts = path.split(b"/", 5)
         way = self._ways.get(parts[2]) if len(parts) > 2 and parts[1] == b"authz" and not parts[0] else None
         if way is None:
-            return self.refusals.not_found()
+            return self._refusals.not_found()
         reading = self._read(way.reader, scope, parts, query, begun)
         if not isinstance(reading, Reading):
             self._metrics.count("", reading, self._monotonic() - begun)
@@ -163,4 +168,4 @@ class Verifier:
             # Who finds a way to provoke it must not fill the disk with it.
             self._next_line = moment + _SECONDS_BETWEEN_LINES
             log.error("a request was denied because of an unforeseen error", exc_info=error)
-        return self.refusals.unforeseen()
+        return self._refusals.unforeseen()
