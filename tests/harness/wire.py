@@ -86,6 +86,7 @@ class Wire:
     async def reply(self, *, to_head: bool = False) -> Reply:
         async with asyncio.timeout(10):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            assert head.startswith("HTTP/1.1 ")
             first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
             headers = dict(line.split(": ", 1) for line in lines)
             length = 0 if to_head else int(headers.get("content-length", 0))
@@ -99,7 +100,7 @@ class Wire:
 
 @contextlib.asynccontextmanager
 async def connected(port: int) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
     try:
         yield Wire(reader, writer)
     finally:
