@@ -12,9 +12,11 @@ from gateways.wire import Headers, Sent
 
 GOOD = (("Authorization", "Bearer <good>"),)
 WRITER = (("Authorization", "Bearer <writer>"),)
+PREFLIGHT = (("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET"))
 
-ENVOY, NGINX, CADDY = "envoy", "nginx", "caddy"
-ALL = frozenset({ENVOY, NGINX, CADDY})
+ENVOY, NGINX, INGRESS, CADDY = "envoy", "nginx", "ingress-nginx", "caddy"
+NGINXES = frozenset({NGINX, INGRESS})
+ALL = NGINXES | {ENVOY, CADDY}
 
 
 class Case(NamedTuple):
@@ -118,7 +120,7 @@ CREDENTIALS = [
         _get("/v1/items", *GOOD),
         400,
         "ambiguous_credentials",
-        refused_by=frozenset({NGINX}),
+        refused_by=NGINXES,
     ),
     Case(
         "with two keys in one header",
@@ -171,7 +173,7 @@ PATHS = [
     _refused("with a backslash", "/v1/items/..\\..\\admin"),
     _refused("with a semicolon", "/v1/items;a=b"),
     _refused("with an encoded semicolon", "/v1/items%3ba=b"),
-    _refused("with an encoded NUL", "/v1/items%00", frozenset({NGINX})),
+    _refused("with an encoded NUL", "/v1/items%00", NGINXES),
     _refused("that is encoded twice", "/v1/items/%252e%252e/admin"),
     _refused("with an encoded control character", "/v1/items%0a"),
     _refused("that is no UTF-8", "/v1/items/%c3%28"),
@@ -253,13 +255,16 @@ WAYS = [
         "insufficient_scope",
         refused_by=ALL,
     ),
+    _allowed("that is a preflight", Sent("/admin/keys", "OPTIONS", PREFLIGHT), None),
+    _allowed(
+        "that is a preflight and claims an identity",
+        Sent("/admin/keys", "OPTIONS", (*PREFLIGHT, ("X-Auth-Scopes", "evil"), ("X-Auth-Key-Id", "evil"))),
+        None,
+    ),
+    Case("by OPTIONS that is no preflight", Sent("/v1/items", "OPTIONS"), 401, "unauthorized"),
     Case(
         "that only looks like a preflight",
-        Sent(
-            "/admin/keys",
-            "OPTIONS",
-            (*GOOD, ("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")),
-        ),
+        Sent("/admin/keys", "OPTIONS", (*GOOD, *PREFLIGHT)),
         403,
         "insufficient_scope",
     ),

@@ -7,8 +7,10 @@ import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import envoy
+import yaml
 
 from gateways.wire import Answered, Sent, send
 from harness.cluster import ROOT, controlplane
@@ -37,6 +39,39 @@ http {{
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
     include {site};
+}}
+"""
+
+# What ingress-nginx makes of an Ingress, as far as it matters here.
+_INGRESS = """
+server {{
+    listen 127.0.0.1:{ports.own};
+    {server_snippet}
+    location = /_external-auth {{
+        internal;
+        proxy_pass_request_body off;
+        proxy_set_header Content-Length "";
+        proxy_set_header Host {verifier};
+        proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+        proxy_set_header X-Original-Method $request_method;
+        proxy_set_header X-Sent-From "nginx-ingress-controller";
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Auth-Request-Redirect $request_uri;
+        {auth_snippet}
+        proxy_pass http://127.0.0.1:{ports.verifier}{path};
+    }}
+    location / {{
+        auth_request /_external-auth;
+        {auth_response_headers}
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Host $http_host;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        {configuration_snippet}
+        proxy_pass http://127.0.0.1:{ports.app};
+    }}
 }}
 """
 
@@ -97,8 +132,8 @@ def start_envoy(home: Path, ports: Ports) -> Gateway:
     return Gateway([program, "-c", config, *options], home, ports.own)
 
 
-def start_nginx(home: Path, ports: Ports, *, changed: Mapping[str, str] | None = None) -> Gateway:
-    """Start nginx on examples/gateways/nginx, with what someone has changed in its server."""
+def start_nginx(home: Path, ports: Ports) -> Gateway:
+    """Start nginx on examples/gateways/nginx."""
     shipped = SHIPPED / "nginx"
     for snippet in sorted(shipped.glob("keywright-*.conf")):
         (home / snippet.name).write_text(snippet.read_text())
@@ -110,13 +145,36 @@ def start_nginx(home: Path, ports: Ports, *, changed: Mapping[str, str] | None =
                 "listen 8080;": f"listen 127.0.0.1:{ports.own};",
                 f"server {VERIFIER}:8080;": f"server 127.0.0.1:{ports.verifier};",
                 f"server {APP}:8080;": f"server 127.0.0.1:{ports.app};",
-                **(changed or {}),
             },
         )
     )
-    config = home / "nginx.conf"
-    config.write_text(_NGINX.format(home=home, site=site))
-    return Gateway([required("nginx"), "-c", config, "-p", home, "-e", "stderr"], home, ports.own)
+    return _nginx(home, ports, site)
+
+
+def start_ingress_nginx(home: Path, ports: Ports) -> Gateway:
+    """Start nginx as ingress-nginx would on the annotations of examples/gateways/ingress-nginx."""
+    ingress = yaml.safe_load((SHIPPED / "ingress-nginx" / "ingress.yaml").read_text())
+    prefix = "nginx.ingress.kubernetes.io/"
+    said = {name.removeprefix(prefix): value for name, value in ingress["metadata"]["annotations"].items()}
+    url = urlsplit(said["auth-url"])
+    taken_over = [
+        f"auth_request_set $auth_header{number} $upstream_http_{name.lower().replace('-', '_')};"
+        f" proxy_set_header {name} $auth_header{number};"
+        for number, name in enumerate(said["auth-response-headers"].split(","))
+    ]
+    site = home / "ingress.conf"
+    site.write_text(
+        _INGRESS.format(
+            ports=ports,
+            verifier=url.netloc,
+            path=url.path,
+            server_snippet=said["server-snippet"],
+            auth_snippet=said["auth-snippet"],
+            auth_response_headers="\n".join(taken_over),
+            configuration_snippet=said["configuration-snippet"],
+        )
+    )
+    return _nginx(home, ports, site)
 
 
 def start_caddy(home: Path, ports: Ports) -> Gateway:
@@ -139,8 +197,15 @@ def start_caddy(home: Path, ports: Ports) -> Gateway:
 STARTS: dict[str, Callable[[Path, Ports], Gateway]] = {
     "envoy": start_envoy,
     "nginx": start_nginx,
+    "ingress-nginx": start_ingress_nginx,
     "caddy": start_caddy,
 }
+
+
+def _nginx(home: Path, ports: Ports, site: Path) -> Gateway:
+    config = home / "nginx.conf"
+    config.write_text(_NGINX.format(home=home, site=site))
+    return Gateway([required("nginx"), "-c", config, "-p", home, "-e", "stderr"], home, ports.own)
 
 
 def free_port() -> int:

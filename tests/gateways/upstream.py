@@ -8,7 +8,11 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import BufferedIOBase
 
 
 class Received(NamedTuple):
@@ -29,15 +33,15 @@ class Received(NamedTuple):
 
 
 class Upstream:
-    """Listens on `port` until `stop`."""
+    """Listens on `port` until `stop`; `hide` takes out of what it received what nobody may print."""
 
-    def __init__(self) -> None:
+    def __init__(self, hide: Callable[[str], str] = str) -> None:
         self.received: list[Received] = []
         received = self.received
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                while (request := _read(self.rfile)) is not None:
+                while (request := _read(self.rfile, hide)) is not None:
                     received.append(request)
                     _answer(self.wfile, request)
 
@@ -58,21 +62,24 @@ def _cgi(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
-def _read(stream: socketserver._BufferedIOBase) -> Received | None:
-    first = stream.readline().decode("latin-1").rstrip("\r\n")
+def _read(stream: BufferedIOBase, hide: Callable[[str], str]) -> Received | None:
+    def line() -> str:
+        return hide(stream.readline().decode("latin-1").rstrip("\r\n"))
+
+    first = line()
     if not first:
         return None
     method, target, _version = first.split(" ", 2)
     headers = []
-    while line := stream.readline().decode("latin-1").rstrip("\r\n"):
-        name, _, value = line.partition(":")
+    while header := line():
+        name, _, value = header.partition(":")
         headers.append((name, value.strip()))
     request = Received(method, target, tuple(headers))
     stream.read(int((request.values("content-length") or ["0"])[0]))
     return request
 
 
-def _answer(stream: socketserver._BufferedIOBase, request: Received) -> None:
+def _answer(stream: BufferedIOBase, request: Received) -> None:
     body = json.dumps(request._asdict()).encode()
     head = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
