@@ -56,3 +56,14 @@ def gateway(
     running = STARTS[gateway_name](tmp_path_factory.mktemp(gateway_name), ports)
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway_without_verifier(
+    gateway_name: str, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway whose verifier is away."""
+    ports = Ports(own=free_port(), verifier=free_port(), app=upstream.port)
+    running = STARTS[gateway_name](tmp_path_factory.mktemp(gateway_name), ports)
+    yield running
+    running.stop()

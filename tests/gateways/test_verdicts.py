@@ -67,14 +67,31 @@ def test_no_case_is_named_twice_or_refused_by_a_gateway_that_there_is_not() -> N
     assert set().union(*(case.refused_by for case in CASES)) <= ALL
 
 
-def test_a_401_comes_with_one_challenge_that_names_the_project(
-    gateway: Gateway, population: Population, upstream: Upstream
+@pytest.mark.parametrize(
+    ("request_sent", "challenges"),
+    [
+        (Sent("/v1/items"), ['Bearer realm="payments"']),
+        (
+            Sent("/v1/items", headers=(("X-Api-Key", "<revoked>"),)),
+            ['Bearer realm="payments", error="invalid_token"'],
+        ),
+        (
+            Sent("/admin/keys", headers=GOOD),
+            ['Bearer realm="payments", error="insufficient_scope", scope="items:admin"'],
+        ),
+        (Sent("/v1/items", headers=(("X-Api-Key", "<foreign>"),)), None),
+    ],
+    ids=["no key", "a revoked key", "no scope", "a foreign key"],
+)
+def test_the_challenge_reaches_the_client_once(
+    gateway: Gateway,
+    population: Population,
+    upstream: Upstream,
+    request_sent: Sent,
+    challenges: list[str] | None,
 ) -> None:
-    answer, _ = sent(gateway, Sent("/v1/items"), population, upstream)
-    assert ['Bearer realm="payments"'] == answer.headers.get_all("WWW-Authenticate")
-    request = Sent("/v1/items", headers=(("X-Api-Key", "<revoked>"),))
-    answer, _ = sent(gateway, request, population, upstream)
-    assert ['Bearer realm="payments", error="invalid_token"'] == answer.headers.get_all("WWW-Authenticate")
+    answer, _ = sent(gateway, request_sent, population, upstream)
+    assert challenges == answer.headers.get_all("WWW-Authenticate")
 
 
 def test_a_denial_is_json_that_nobody_stores(
