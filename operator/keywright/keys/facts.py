@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from keywright.api.apikey import Generation, GenerationState
 from keywright.api.meta import parse_duration, round_up
-from keywright.api.policy import RateLimit, Rotation
-from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
+from keywright.api.project import ProjectDefaults, ProjectLimits
 from keywright.keys import generations as gens
 from keywright.keys import schedule
 from keywright.keys.conditions import find
 from keywright.keys.generations import Bounds, Generations
 from keywright.keys.grants import Denial, Grant, grant
+from keywright.keys.rate_limits import effective_rate_limits
 from keywright.keys.schedule import Problem
 from keywright.keys.secret import SecretView
 
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from keywright.api.apikey import ApiKey, ApiKeyStatus
+    from keywright.api.policy import RateLimit, Rotation
     from keywright.keys.seal import SealingKeys
     from keywright.keys.seen import Refusal, Seen
 
 T = TypeVar("T")
-
-CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
 
 
 @dataclass(frozen=True)
@@ -168,11 +167,8 @@ class Facts:
     @property
     def rate_limits(self) -> tuple[RateLimit, ...] | None:
         """The limits that apply to the key."""
-        project = self.seen.project
-        defaults = (project and project.spec.defaults) or ProjectDefaults()
-        client = CLIENT_RATE_LIMITS if self.api_key.spec.type is KeyType.CLIENT else None
-        chosen = (self.api_key.spec.rate_limits, defaults.rate_limits, client)
-        return next((limits for limits in chosen if limits is not None), None)
+        spec = self.api_key.spec
+        return effective_rate_limits(spec.rate_limits, self.seen.project, spec.type)
 
     def overlap(self, since: datetime) -> timedelta:
         """Return how long a generation stays valid whose successor was revealed at that time."""
