@@ -1,7 +1,7 @@
 """One table for all gateways: what a client sends, what it gets, and what the application sees of it.
 
-`<good>` stands for a raw key. Whatever an attacker claims holds the word evil, so that it can be looked for in
-everything that reaches the application.
+`<good>` stands for a raw key. Whatever an attacker claims holds the word evil, so that it can be looked for
+in everything that reaches the application.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Case(NamedTuple):
     refused_by: frozenset[str] = frozenset()
     """Gateways behind which it gets 400 instead, mostly from the gateway itself."""
     target: dict[str, str] = {}  # noqa: RUF012  never changed
-    """What the application gets where a gateway writes the target in another way, the same for verifier and app."""
+    """What the application gets where a gateway writes the target in another way."""
 
 
 def _allowed(name: str, request: Sent, identity: str | None = "good", **more: object) -> Case:

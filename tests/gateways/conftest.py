@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from gateways.population import Population
 from gateways.proxies import STARTS, Gateway, Ports, free_port
 from gateways.upstream import Upstream
 from gateways.verifier import RunningVerifier
+from keywright import logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module", autouse=True)
+def exceptions_without_values() -> Iterator[None]:
+    """The log as the verifier's process writes it: structlog's own shows requests, and the keys in them."""
+    structlog.configure(processors=[logs._describe_exception, structlog.processors.JSONRenderer()])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

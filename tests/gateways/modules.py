@@ -1,7 +1,7 @@
 """What other projects publish as Go modules beside their code: the schemas of their resources.
 
-Each module by its version and by Go's hash of all its files, which `go mod download` computes anew; it compiles
-nothing. Versions that need a newer Go than controlplane/go-toolchain.txt names cannot be had that way.
+Each module is named by its version and by Go's hash of all its files. Nothing is compiled; but Go downloads
+no version that asks for a newer Go than itself, which controlplane/go-toolchain.txt bounds.
 """
 
 from __future__ import annotations

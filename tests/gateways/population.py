@@ -1,4 +1,4 @@
-"""The Project that the gateways ask for, and keys in every state that matters, as the API server would have them."""
+"""The Project that the gateways ask for, and keys in every state that matters, as the API server has them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IDENTITY = (
     "X-Auth-Expires-At",
 )
 
-_ROUTES = [
+_ROUTES: list[Object] = [
     {"path": "/healthz", "public": True},
     {"path": "/v1/items", "methods": ["GET"], "scopes": ["items:read"]},
     {"path": "/v1/items/{id}", "methods": ["GET"], "scopes": ["items:read"]},

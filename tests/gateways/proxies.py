@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-import envoy
 import yaml
 
 from gateways.wire import Answered, Sent, send
@@ -127,7 +127,10 @@ def start_envoy(home: Path, ports: Ports) -> Gateway:
             },
         )
     )
-    program = Path(envoy.__file__).parent / "_bin" / "envoy"
+    package = find_spec("envoy")
+    assert package is not None
+    assert package.origin is not None
+    program = Path(package.origin).parent / "_bin" / "envoy"
     options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
     return Gateway([program, "-c", config, *options], home, ports.own)
 

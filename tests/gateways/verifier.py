@@ -1,6 +1,6 @@
-"""The verifier as gateways meet it: the real application on its real server, its index filled from plain objects.
+"""The verifier as gateways meet it: the real application on its real server.
 
-What fills the index from an API server has tests of its own.
+Its index is filled from plain objects; what fills it from an API server has tests of its own.
 """
 
 from __future__ import annotations

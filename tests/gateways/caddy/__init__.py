@@ -1,4 +1,4 @@
-"""Which Caddy do the gateway tests run? One of the version that go.mod beside this file requires, built once."""
+"""Which Caddy do the gateway tests run? That of go.mod beside this file, built once."""
 
 from pathlib import Path
 
