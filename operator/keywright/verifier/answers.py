@@ -25,8 +25,8 @@ from keywright.verifier.dialects import IDENTITY, spellings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keywright.decision.decide import Allowed, Denied
     from keywright.decision.limits import Rule, Taken
+    from keywright.decision.outcome import Allowed, Denied
 
     Headers = list[tuple[bytes, bytes]]
 
@@ -41,8 +41,6 @@ _STRIPPED = b",".join(
     [b"authorization", b"x-api-key", *(name for name in spellings(IDENTITY) if name not in IDENTITY)]
 )
 """What Envoy takes out of an allowed request. Never an identity header itself: it goes after being set."""
-
-_EMPTY_IDENTITY = tuple((name, b"") for name in IDENTITY)
 
 
 class Answer(NamedTuple):
@@ -64,16 +62,12 @@ class Answers:
         if dialect == "envoy":
             self._allow.append((b"x-envoy-auth-headers-to-remove", _STRIPPED))
 
-    def allow(self, allowed: Allowed, taken: Taken | None, now: float) -> Answer:
+    def allow(self, allowed: Allowed, taken: Taken | None) -> Answer:
         """Answer that the request may pass, as whom, and what is left of its limits."""
         headers = [*allowed.headers, *self._allow]
         if taken:
-            headers += _limits(allowed, taken, now)
+            headers += _limits(allowed, taken)
         return Answer(200, headers, b"")
-
-    def preflight(self) -> Answer:
-        """Answer that a browser's own question may pass, as nobody."""
-        return Answer(200, [*_EMPTY_IDENTITY, *self._allow], b"")
 
     def deny(self, denied: Denied, project: str) -> Answer:
         """Answer that the request may not pass; `project` is `namespace/name`."""
@@ -84,10 +78,10 @@ class Answers:
         """Answer that the request may not pass, whatever it asks for."""
         return self._denials[code].answer(self._next_id(), [])
 
-    def limit(self, allowed: Allowed, taken: Taken, now: float) -> Answer:
+    def limit(self, allowed: Allowed, taken: Taken) -> Answer:
         """Answer that the request may not pass yet."""
         wait = max(1, math.ceil(taken.retry_after))
-        headers = [(b"retry-after", b"%d" % wait), *_limits(allowed, taken, now)]
+        headers = [(b"retry-after", b"%d" % wait), *_limits(allowed, taken)]
         return self._denials[Code.RATE_LIMITED].answer(self._next_id(), headers)
 
 
@@ -165,17 +159,17 @@ def _challenge(denied: Denied, project: str) -> Headers:
     return [(b"www-authenticate", value.encode("ascii"))]
 
 
-def _limits(allowed: Allowed, taken: Taken, now: float) -> Headers:
+def _limits(allowed: Allowed, taken: Taken) -> Headers:
     standings = taken.standings
     owner = allowed.entry.uid if allowed.entry else ""
-    names, policy = _policies(tuple([(bucket.owner == owner, bucket.rule) for bucket in allowed.buckets]))
+    names, policy = _policies(tuple([(bucket.owner == owner, bucket.rule) for bucket in taken.buckets]))
     tightest = standings[0]
     parts = []
     for name, standing in zip(names, standings, strict=True):
         if standing.remaining < tightest.remaining:
             tightest = standing
         parts.append(
-            b"%b;r=%d;t=%d" % (name, standing.remaining, math.ceil(max(0.0, standing.full_at - now)))
+            b"%b;r=%d;t=%d" % (name, standing.remaining, math.ceil(max(0.0, standing.full_at - taken.now)))
         )
     return [
         (b"x-ratelimit-limit", b"%d" % tightest.rule.burst),

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from keywright.decision.code import Code
-from keywright.decision.decide import Allowed, decide
+from keywright.decision.decide import decide
 from keywright.decision.limits import Taken
+from keywright.decision.outcome import PUBLIC, Allowed
 from keywright.verifier.answers import UNFORESEEN, Answer, Answers, Refusals
 from keywright.verifier.asgi import raw_target, respond
 from keywright.verifier.dialects import Proxies, Reader, Reading, readers
@@ -23,9 +24,9 @@ from keywright.verifier.dialects import Proxies, Reader, Reading, readers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from keywright.decision.decide import Denied
     from keywright.decision.index import Index
     from keywright.decision.limits import Store
+    from keywright.decision.outcome import Denied
     from keywright.verifier.asgi import Receive, Scope, Send
     from keywright.verifier.metrics import Metrics
     from keywright.verifier.readiness import Readiness
@@ -99,11 +100,11 @@ class Verifier:
         project = reading.request.project
         if not decision.buckets:
             self._metrics.count(project, "allowed", perf_counter() - begun)
-            return way.answers.allow(decision, None, now)
+            return way.answers.allow(decision, None)
         taken = self._store.take(decision.buckets, now)
         if isinstance(taken, Taken):
-            return self._limited(way, decision, project, taken, now, begun)
-        return self._when_taken(way, decision, project, taken, now, begun)
+            return self._limited(way, decision, project, taken, begun)
+        return self._when_taken(way, decision, project, taken, begun)
 
     def _read(self, reader: Reader, scope: Scope, parts: list[bytes], query: bytes) -> Reading | Code:
         if self._monotonic() > self._readiness.trusted_until:
@@ -117,27 +118,29 @@ class Verifier:
         reading = reader.read(
             project, scope["method"], rest, query, scope["headers"], peer[0] if peer else ""
         )
-        if isinstance(reading, Reading) and reading.overridden and self._index.has_routes(project):
+        if isinstance(reading, Reading) and reading.overridden and self._has_routes(project):
             return Code.INVALID_REQUEST
         return reading
+
+    def _has_routes(self, project: str) -> bool:
+        terms = self._index.projects.get(project)
+        return terms is not None and terms.routes._root is not None  # noqa: SLF001
 
     def _denied(self, way: _Way, denied: Denied, reading: Reading, begun: float) -> Answer:
         project = reading.request.project
         if self._allow_preflight and reading.preflight and denied.code is Code.UNAUTHORIZED:
             self._metrics.count(project, "allowed", perf_counter() - begun)
-            return way.answers.preflight()
+            return way.answers.allow(PUBLIC, None)
         known = "" if denied.code is Code.PROJECT_NOT_FOUND else project
         self._metrics.count(known, denied.code, perf_counter() - begun)
         return way.answers.deny(denied, project)
 
-    def _limited(
-        self, way: _Way, allowed: Allowed, project: str, taken: Taken, now: float, begun: float
-    ) -> Answer:
+    def _limited(self, way: _Way, allowed: Allowed, project: str, taken: Taken, begun: float) -> Answer:
         if taken.allowed:
             self._metrics.count(project, "allowed", perf_counter() - begun)
-            return way.answers.allow(allowed, taken, now)
+            return way.answers.allow(allowed, taken)
         self._metrics.count(project, Code.RATE_LIMITED, perf_counter() - begun)
-        return way.answers.limit(allowed, taken, now)
+        return way.answers.limit(allowed, taken)
 
     async def _when_taken(
         self,
@@ -145,11 +148,10 @@ class Verifier:
         allowed: Allowed,
         project: str,
         taken: Awaitable[Taken],
-        now: float,
         begun: float,
     ) -> Answer:
         try:
-            return self._limited(way, allowed, project, await taken, now, begun)
+            return self._limited(way, allowed, project, await taken, begun)
         except Exception as error:  # noqa: BLE001  as above
             return self._unforeseen(error, begun)
 

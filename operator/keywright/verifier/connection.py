@@ -49,6 +49,7 @@ class Connection(HttpToolsProtocol):
         self._refusals = refusals
         self._in_head = True
         self._head_size = 0
+        self._arrived = 0.0
         self.unfinished_since: float | None = None
         """When the message began that has not been received in full; None between messages."""
 
@@ -58,8 +59,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        self._arrived = self.loop.time()
         if self.unfinished_since is None:
-            self.unfinished_since = self.loop.time()
+            self.unfinished_since = self._arrived
         self._head_size += len(data)
         try:
             self.parser.feed_data(data)
@@ -71,6 +73,10 @@ class Connection(HttpToolsProtocol):
         else:
             if self._in_head and self._head_size > MOST_HEAD:
                 self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        self.unfinished_since = self._arrived
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -92,9 +98,10 @@ class Connection(HttpToolsProtocol):
         if self._at_once is None or self.flow.write_paused or self.pipeline:
             super()._start_asgi_task(cycle, app)
             return
-        answer = self._at_once(cycle.scope)  # type: ignore[arg-type]
+        scope: Scope = cycle.scope  # type: ignore[assignment]
+        answer = self._at_once(scope)
         if not isinstance(answer, Answer):
-            super()._start_asgi_task(cycle, partial(respond, answer))  # type: ignore[arg-type]
+            super()._start_asgi_task(cycle, partial(respond, answer))
             return
         keep = cycle.keep_alive
         self.transport.write(_encoded(answer, keep_alive=keep, body=cycle.scope["method"] != "HEAD"))

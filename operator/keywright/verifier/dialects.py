@@ -18,6 +18,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from keywright.decision.code import Code
+from keywright.decision.outcome import NO_IDENTITY
 from keywright.decision.request import Request
 from keywright.verifier import target
 
@@ -27,15 +28,7 @@ if TYPE_CHECKING:
     Headers = Iterable[tuple[bytes, bytes]]
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-IDENTITY = (
-    b"x-auth-key-id",
-    b"x-auth-api-key",
-    b"x-auth-project",
-    b"x-auth-scopes",
-    b"x-auth-type",
-    b"x-auth-service-account",
-    b"x-auth-expires-at",
-)
+IDENTITY = tuple(name for name, _ in NO_IDENTITY)
 """What an application reads about the key. A client may not send a spelling of them that it may read too."""
 
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
