@@ -209,6 +209,7 @@ CLAIMS = [
     *_claims(
         "what Envoy says", ("X-Envoy-Original-Path", "/v1/items?evil"), ("X-Envoy-External-Address", "evil")
     ),
+    *_claims("another host", ("X-Forwarded-Host", "evil"), ("X-Forwarded-Proto", "evil")),
     *_claims(
         "another address", ("X-Forwarded-For", "evil"), ("X-Real-IP", "evil"), ("Forwarded", "for=evil")
     ),

@@ -51,6 +51,7 @@ class Population:
             self._apikey("revoked", scopes=["items:read"]),
             self._apikey("expired", scopes=["items:read"], life=-timedelta(hours=1)),
             self._apikey("limited", scopes=["items:read"], limits=[{"requests": 1, "period": "1h"}]),
+            self._apikey("told", scopes=["items:read"], limits=[{"requests": 1, "period": "1h"}]),
             self._apikey("elsewhere", scopes=["items:read"], restrictions={"cidrs": ["203.0.113.0/24"]}),
             self._apikey("anywhere", scopes=["items:read"], restrictions={"cidrs": ["0.0.0.0/0", "::/0"]}),
             self._apikey("page", scopes=["items:read"], restrictions={"origins": ["https://shop.example"]}),
