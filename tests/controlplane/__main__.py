@@ -14,6 +14,7 @@ import kstatus
 from controlplane import cluster, helm, kind
 from controlplane.errors import ControlPlaneError
 from controlplane.paths import clusters_root
+from gateways import caddy
 
 _REPOSITORY = Path(__file__).parents[2]
 _KIND_CLUSTER = "keywright"
@@ -46,6 +47,8 @@ def _run(command: str, options: argparse.Namespace) -> None:
             print(helm.path())
         case "kstatus-path":
             print(kstatus.path())
+        case "caddy-path":
+            print(caddy.path())
         case "audit-path":
             print(cluster.audit_path(options.name))
         case "kind":
@@ -76,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kubectl-path", help="print the path of a kubectl of the cluster's version")
     commands.add_parser("helm-path", help="print the path of the helm that the chart is tested with")
     commands.add_parser("kstatus-path", help="print the path of the program that says what kstatus would")
+    commands.add_parser("caddy-path", help="print the path of the Caddy that the gateway tests run")
     commands.add_parser("kind", help=f"create the kind cluster {_KIND_CLUSTER} and install the resources")
     return parser
 

@@ -9,7 +9,8 @@ from docs.markdown import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
+GATEWAYS = ROOT / "examples" / "gateways"  # parts of other projects' configurations: tests/gateways runs them
+EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir() and path != GATEWAYS)
 INDEX = ROOT / "docs" / "examples" / "README.md"
 
 

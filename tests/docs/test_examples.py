@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from docs.examples import EXAMPLES, INDEX, page, whole
+from docs.examples import EXAMPLES, GATEWAYS, INDEX, page, whole
 from docs.markdown import ROOT, WRITTEN_BY_HAND, Command, blocks, links
 from docs.reader import Reader
 from harness.team import ready, value_in
@@ -109,7 +109,9 @@ def test_all_that_its_page_says_to_type_works(kept: Path, reader: Reader, argocd
 def test_every_example_has_a_page_to_which_the_index_leads() -> None:
     led = {(INDEX.parent / link).resolve() for link in links(INDEX)}
     assert set(map(page, EXAMPLES)) <= led
-    assert set(PAGES) == {path for path in WRITTEN_BY_HAND if path.parent == INDEX.parent} - {INDEX}
+    gateways = {INDEX.with_name(f"gateways-{gateway.name}.md") for gateway in GATEWAYS.iterdir()}
+    assert gateways <= led
+    assert {*PAGES, *gateways} == {path for path in WRITTEN_BY_HAND if path.parent == INDEX.parent} - {INDEX}
 
 
 @only("cron-rotation")
