@@ -9,15 +9,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 
 from harness.waiting import PATIENCE
-from keywright.verifier import limit_store
-from keywright.verifier.limit_script import Bucket
-from keywright.verifier.limit_store import FAILURES, LimitStore, StoreUrlError
+from keywright.decision.limits import Bucket, Rule, Taken
+from keywright.verifier import shared_limits
+from keywright.verifier.shared_limits import FAILURES, SharedLimits, StoreUrlError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -47,7 +47,7 @@ class Tally:
 
 
 def bucket(name: str, burst: int) -> Bucket:
-    return Bucket.of(name, requests=1, period=NEVER, burst=burst)
+    return Bucket(name, Rule(1, NEVER, burst))
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def tally() -> Tally:
 
 
 @pytest.fixture
-async def store(server: RedisServer, tally: Tally) -> AsyncIterator[LimitStore]:
-    store = LimitStore.at(server.url, tally)
+async def store(server: RedisServer, tally: Tally) -> AsyncIterator[SharedLimits]:
+    store = SharedLimits.at(server.url, tally)
     store.start()
     await becomes(store, up=True)
     yield store
@@ -73,51 +73,64 @@ def lines() -> Iterator[list[EventDict]]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is slow must not make the store seem away; tests of that say so themselves."""
-    monkeypatch.setattr(limit_store, "BUDGET", 10.0)
-    monkeypatch.setattr(limit_store, "PROBE_EVERY", 0.05)
+    monkeypatch.setattr(shared_limits, "BUDGET", 10.0)
+    monkeypatch.setattr(shared_limits, "PROBE_EVERY", 0.05)
 
 
-async def becomes(store: LimitStore, *, up: bool) -> None:
+async def becomes(store: SharedLimits, *, up: bool) -> None:
     async with asyncio.timeout(PATIENCE):
         while store.up is not up:  # noqa: ASYNC110  what a user could see, and no more
             await asyncio.sleep(0.01)
 
 
-async def allowed(store: LimitStore, *buckets: Bucket, times: int) -> int:
-    answers = await asyncio.gather(*(store.take(buckets) for _ in range(times)))
-    return sum(answer is not None and answer.denied_by is None for answer in answers)
+async def take(store: SharedLimits, *buckets: Bucket) -> Taken:
+    taken = store.take(buckets, time.time())
+    return taken if isinstance(taken, Taken) else await taken
 
 
-async def test_a_burst_is_let_through_to_the_last_request_and_no_further(store: LimitStore) -> None:
+async def allowed(store: SharedLimits, *buckets: Bucket, times: int) -> int:
+    return sum(
+        taken.allowed for taken in await asyncio.gather(*(take(store, *buckets) for _ in range(times)))
+    )
+
+
+async def test_a_burst_is_let_through_to_the_last_request_and_no_further(store: SharedLimits) -> None:
     assert 1000 == await allowed(store, bucket("a", 1000), times=1500)
 
 
-async def test_a_request_that_one_limit_denies_is_charged_to_none(store: LimitStore) -> None:
+async def test_a_request_that_one_limit_denies_is_charged_to_none(store: SharedLimits) -> None:
     key, project = bucket("key", 100), bucket("project", 5)
     assert 5 == await allowed(store, key, project, times=40)
     assert 95 == await allowed(store, key, times=120)
 
 
-async def test_requests_of_one_call_share_the_bucket_of_their_project(store: LimitStore) -> None:
+async def test_requests_of_one_call_share_the_bucket_of_their_project(store: SharedLimits) -> None:
     project = bucket("project", 7)
-    answers = await asyncio.gather(*(store.take((bucket(f"key-{n}", 3), project)) for n in range(20)))
-    assert [None] * 7 + [1] * 13 == [answer and answer.denied_by for answer in answers]
+    answers = await asyncio.gather(*(take(store, bucket(f"key-{n}", 3), project) for n in range(20)))
+    assert [True] * 7 + [False] * 13 == [answer.allowed for answer in answers]
+    assert [3] == list({answer.standings[0].remaining for answer in answers if not answer.allowed})
 
 
-async def test_what_remains_and_when_more_comes_back_is_told(store: LimitStore) -> None:
-    minute = Bucket.of("minute", requests=3, period=60.0, burst=2)
+async def test_what_remains_and_when_more_comes_back_is_told(store: SharedLimits) -> None:
+    minute = Bucket("minute", Rule(3, 60.0, 2))
+    began = time.time()
     told = []
     for _ in range(3):
-        answer = await store.take([minute])
-        assert answer is not None
-        told.append((answer.denied_by, answer.levels[0].remaining, round(answer.levels[0].retry_in / 20)))
-    assert [(None, 1, 0), (None, 0, 1), (0, 0, 1)] == told
+        answer = await take(store, minute)
+        (standing,) = answer.standings
+        told.append((answer.allowed, standing.remaining, round(standing.retry_after / 20)))
+    assert [(True, 1, 0), (True, 0, 1), (False, 0, 1)] == told
+    assert minute.rule is standing.rule
+    assert standing.full_at == pytest.approx(began + 40, abs=10)
 
 
-async def test_a_bucket_that_is_full_again_takes_up_no_memory(store: LimitStore, server: RedisServer) -> None:
-    assert 2 == await allowed(store, Bucket.of("short", requests=100, period=1.0, burst=2), times=2)
-    await asyncio.sleep(0.2)
-    assert "$-1\r\n" == server.command("GET", "short")
+async def test_a_bucket_that_is_full_again_takes_up_no_memory(
+    store: SharedLimits, server: RedisServer
+) -> None:
+    assert 2 == await allowed(store, Bucket("short", Rule(100, 10.0, 2)), times=2)
+    assert "$-1\r\n" != server.command("GET", "keywright:limit:short:100/10000000/2")
+    await asyncio.sleep(0.3)
+    assert "$-1\r\n" == server.command("GET", "keywright:limit:short:100/10000000/2")
 
 
 def test_two_processes_share_one_limit_exactly_even_if_their_clocks_differ(server: RedisServer) -> None:
@@ -126,27 +139,27 @@ import asyncio, sys, time
 real = time.time
 time.time = lambda: real() + float(sys.argv[1])
 from keywright import logs
-from keywright.verifier import limit_store
-from keywright.verifier.limit_script import Bucket
+from keywright.verifier import shared_limits
+from keywright.decision.limits import Bucket, Rule
 logs.configure("console", "error")
-limit_store.BUDGET = 10.0
+shared_limits.BUDGET = 10.0
 
 class Tally:
     def store_failed(self, code): print(code, file=sys.stderr)
     def store_up(self, *, up): pass
 
 async def main():
-    store = limit_store.LimitStore.at({server.url!r}, Tally())
+    store = shared_limits.SharedLimits.at({server.url!r}, Tally())
     store.start()
     while not store.up:
         await asyncio.sleep(0.01)
     print("ready", flush=True)
     sys.stdin.readline()
     allowed = 0
-    bucket = Bucket.of("shared", requests=7, period=3600_000.0, burst=1000)
+    bucket = Bucket("shared", Rule(7, 3600_000.0, 1000))
     for _ in range(40):
-        answers = await asyncio.gather(*(store.take([bucket]) for _ in range(20)))
-        allowed += sum(answer.denied_by is None for answer in answers)
+        answers = await asyncio.gather(*(store.take([bucket], time.time()) for _ in range(20)))
+        allowed += sum(answer.allowed for answer in answers)
     print(allowed)
     await store.close()
 
@@ -173,13 +186,13 @@ asyncio.run(main())
 
 
 async def test_a_store_that_is_killed_makes_no_request_fail_and_is_told_once(
-    store: LimitStore, server: RedisServer, tally: Tally, lines: list[EventDict]
+    store: SharedLimits, server: RedisServer, tally: Tally, lines: list[EventDict]
 ) -> None:
-    one = bucket("one", 10_000)
+    one = bucket("one", 200)
     assert 50 == await allowed(store, one, times=50)
     server.kill()
-    for _ in range(10):
-        assert 0 == await allowed(store, one, times=50)
+    shares = [await allowed(store, one, times=50) for _ in range(10)]
+    assert [50, 50, 50, *[0] * 7] == shares, "what was allowed before is not given a second time"
     await asyncio.sleep(0.3)  # some probes later
     told = [line["event"] for line in lines if line["log_level"] == "warning"]
     assert ["the store of shared limits is away: each replica counts for itself"] == told
@@ -187,21 +200,21 @@ async def test_a_store_that_is_killed_makes_no_request_fail_and_is_told_once(
 
 
 async def test_a_store_that_is_back_is_shared_again_though_it_has_forgotten_the_script(
-    store: LimitStore, server: RedisServer, tally: Tally
+    store: SharedLimits, server: RedisServer, tally: Tally
 ) -> None:
-    one = bucket("one", 10)
     server.kill()
-    assert 0 == await allowed(store, one, times=FAILURES * 64)
+    await allowed(store, bucket("one", 10), times=FAILURES * 64)
     server.start()
     await becomes(store, up=True)
-    assert 10 == await allowed(store, one, times=50)
+    assert 10 == await allowed(store, bucket("one", 10), times=50)
+    assert 0 == await allowed(store, bucket("one", 10), times=50), "a bucket that this process does not know"
     assert [False, True, False, True] == tally.up
 
 
 async def test_a_store_that_hangs_costs_a_request_no_more_than_two_budgets(
-    store: LimitStore, server: RedisServer, monkeypatch: pytest.MonkeyPatch, tally: Tally
+    store: SharedLimits, server: RedisServer, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
-    monkeypatch.setattr(limit_store, "BUDGET", 0.2)
+    monkeypatch.setattr(shared_limits, "BUDGET", 0.2)
     server.hold_up()
     try:
         waits = await asyncio.gather(*(_seconds(store, 0.1 * n) for n in range(20)))
@@ -214,14 +227,14 @@ async def test_a_store_that_hangs_costs_a_request_no_more_than_two_budgets(
 
 
 async def test_late_answers_are_not_taken_for_those_of_later_requests(
-    store: LimitStore, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    store: SharedLimits, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert 1 == await allowed(store, bucket("full", 1), times=5)
-    monkeypatch.setattr(limit_store, "BUDGET", 0.05)
+    monkeypatch.setattr(shared_limits, "BUDGET", 0.05)
     server.hold_up()
     for n in range(FAILURES):
-        assert 0 == await allowed(store, bucket(f"late-{n}", 5), times=5)
-    monkeypatch.setattr(limit_store, "BUDGET", 10.0)
+        assert 5 == await allowed(store, bucket(f"late-{n}", 5), times=5)
+    monkeypatch.setattr(shared_limits, "BUDGET", 10.0)
     server.go_on()
     await becomes(store, up=True)
     assert 0 == await allowed(store, bucket("full", 1), times=5)
@@ -229,44 +242,56 @@ async def test_late_answers_are_not_taken_for_those_of_later_requests(
 
 
 async def test_a_store_that_refuses_to_write_counts_as_away(
-    store: LimitStore, server: RedisServer, tally: Tally
+    store: SharedLimits, server: RedisServer, tally: Tally
 ) -> None:
     server.command("CONFIG", "SET", "maxmemory", "1")
     for _ in range(FAILURES):
-        assert 0 == await allowed(store, bucket("one", 10), times=1)
+        assert 1 == await allowed(store, bucket("one", 10), times=1)
     assert not store.up
+    assert {"OutOfMemoryError"} == set(tally.failed)
     server.command("CONFIG", "SET", "maxmemory", "0")
     await becomes(store, up=True)
     assert 10 == await allowed(store, bucket("one", 10), times=20)
 
 
-async def test_one_failure_is_no_outage(store: LimitStore, server: RedisServer, tally: Tally) -> None:
-    for n in range(FAILURES + 1):
-        server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+async def test_one_failure_is_no_outage(store: SharedLimits, server: RedisServer, tally: Tally) -> None:
+    for _ in range(FAILURES + 1):
         server.command("CONFIG", "SET", "maxmemory", "1")
-        assert 0 == await allowed(store, bucket("one", 10), times=1)
+        assert 1 == await allowed(store, bucket("one", 10), times=1)
         server.command("CONFIG", "SET", "maxmemory", "0")
-        assert 1 == await allowed(store, bucket(f"one-{n}", 10), times=1)
+        assert 1 == await allowed(store, bucket("one", 10), times=1)
+    assert FAILURES + 1 == tally.failed.total()
     assert [False, True] == tally.up
 
 
-async def test_who_is_gone_before_the_answer_disturbs_nobody(store: LimitStore) -> None:
+async def test_a_connection_that_the_store_has_closed_is_made_anew(
+    store: SharedLimits, server: RedisServer, tally: Tally
+) -> None:
+    for _ in range(FAILURES + 1):
+        server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await allowed(store, bucket("one", 10), times=3)
+    assert 0 == await allowed(store, bucket("one", 10), times=20)
+    assert [False, True] == tally.up
+
+
+async def test_who_is_gone_before_the_answer_disturbs_nobody(store: SharedLimits) -> None:
     one = bucket("one", 100)
-    gone = [asyncio.create_task(store.take([one])) for _ in range(5)]
+    gone = [asyncio.create_task(take(store, one)) for _ in range(5)]
     await asyncio.sleep(0)
     for task in gone:
         task.cancel()
     assert 20 == await allowed(store, one, times=20)
 
 
-async def test_closing_leaves_nobody_waiting(store: LimitStore, server: RedisServer) -> None:
+async def test_closing_leaves_nobody_waiting(store: SharedLimits, server: RedisServer) -> None:
     server.hold_up()
     try:
-        waiting = [asyncio.create_task(store.take([bucket("one", 1)])) for _ in range(200)]
+        waiting = asyncio.create_task(allowed(store, bucket("one", 7), times=200))
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
         await store.close()
         async with asyncio.timeout(PATIENCE):
-            assert {None} == set(await asyncio.gather(*waiting))
+            assert 7 == await waiting
     finally:
         server.go_on()
 
@@ -275,19 +300,20 @@ async def test_a_store_that_is_not_there_yet_is_used_once_it_is(
     server: RedisServer, tally: Tally, lines: list[EventDict]
 ) -> None:
     server.kill()
-    store = LimitStore.at(server.url, tally)
+    store = SharedLimits.at(server.url, tally)
     store.start()
-    assert 0 == await allowed(store, bucket("one", 10), times=20)
+    assert 10 == await allowed(store, bucket("one", 10), times=20)
     await asyncio.sleep(0.3)
     server.start()
     await becomes(store, up=True)
     assert 10 == await allowed(store, bucket("one", 10), times=20)
+    assert 0 == await allowed(store, bucket("one", 10), times=20)
     await store.close()
     assert ["warning", "info"] == [line["log_level"] for line in lines]
 
 
 async def test_a_socket_of_the_machine_will_do(server: RedisServer, tally: Tally) -> None:
-    store = LimitStore.at(f"unix://:s3same@{server.socket}?db=3", tally)
+    store = SharedLimits.at(f"unix://:s3same@{server.socket}?db=3", tally)
     store.start()
     await becomes(store, up=True)
     assert 2 == await allowed(store, bucket("one", 2), times=5)
@@ -297,7 +323,7 @@ async def test_a_socket_of_the_machine_will_do(server: RedisServer, tally: Tally
 async def test_a_wrong_password_is_away_and_never_shown(
     server: RedisServer, tally: Tally, lines: list[EventDict], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = LimitStore.at(server.url.replace("s3same", "wr0ng"), tally)
+    store = SharedLimits.at(server.url.replace("s3same", "wr0ng"), tally)
     store.start()
     await until_told(lines)
     await store.close()
@@ -310,13 +336,14 @@ async def test_a_wrong_password_is_away_and_never_shown(
 )
 def test_an_address_without_meaning_is_refused_without_quoting_it(url: str, tally: Tally) -> None:
     with pytest.raises(StoreUrlError, match=re.escape("write local, redis://")) as refused:
-        LimitStore.at(url, tally)
+        SharedLimits.at(url, tally)
     assert "s3cret" not in f"{refused.value!r}{refused.value}{refused.value.__cause__!r}"
 
 
 def test_with_rediss_the_server_must_prove_who_it_is(tally: Tally) -> None:
-    store = LimitStore.at("rediss://store:6380", tally)
-    connection = store._redis.connection_pool.make_connection()
+    store = SharedLimits.at("rediss://store:6380", tally)
+    pool: Any = store._redis.connection_pool
+    connection = pool.make_connection()
     assert ssl.CERT_REQUIRED == connection.ssl_context.get().verify_mode
     assert connection.ssl_context.get().check_hostname
 
@@ -327,8 +354,8 @@ async def until_told(lines: list[EventDict]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def _seconds(store: LimitStore, delay: float) -> float:
+async def _seconds(store: SharedLimits, delay: float) -> float:
     await asyncio.sleep(delay)
     began = time.monotonic()
-    assert await store.take([bucket("one", 10)]) is None
+    await take(store, bucket("one", 10))
     return time.monotonic() - began

@@ -1,4 +1,7 @@
-"""The way to the store of shared limits, which may be slow or gone at any moment.
+"""Rate limits that replicas share, in a store that may be slow or gone at any moment.
+
+While it is, each replica counts for itself: that costs accuracy and nothing else. What the store allows is
+counted here as well, so that losing it refills nothing that this replica has let through.
 
 Requests that arrive while the store is being asked go together in the next call: one call at a time, on one
 connection. A call has a budget of a few milliseconds, so no request waits longer than two budgets. After
@@ -11,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Protocol
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -20,12 +24,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from keywright.decision.limits import Bucket, LocalStore, Rule
 from keywright.errors import KeywrightError
-from keywright.verifier.limit_script import LUA, Answer, Bucket, arguments, parse
+from keywright.verifier.limit_script import LUA, arguments, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from urllib.parse import SplitResult
+
+    from keywright.decision.limits import Taken
 
 log = structlog.get_logger("keywright.limits")
 
@@ -36,9 +43,12 @@ FAILURES = 3
 PROBE_EVERY = 1.0
 _PROBE_BUDGET = 1.0
 _MOST = 64  # requests in one call: the store does nothing else meanwhile
-_PROBE = (Bucket.of("keywright:limit:probe", requests=1, period=1, burst=1),)
+_PROBE = (Bucket("probe", Rule(requests=1, period=1, burst=1)),)
 
-Request = tuple["Sequence[Bucket]", asyncio.Future[Answer | None]]
+
+class _Request(NamedTuple):
+    buckets: Sequence[Bucket]
+    answer: asyncio.Future[Taken | None]
 
 
 class StoreUrlError(KeywrightError):
@@ -57,24 +67,26 @@ class Tally(Protocol):
         """Note whether limits are shared."""
 
 
-class LimitStore:
-    """Charges the buckets of requests in the store; None where that cannot be had now."""
+class SharedLimits:
+    """Counts requests in the store, and here where that cannot be had."""
 
-    def __init__(self, redis: Redis, tally: Tally) -> None:
+    def __init__(self, redis: Redis, tally: Tally, clock: Callable[[], float]) -> None:
         self._redis = redis
         self._tally = tally
+        self._clock = clock
+        self._local = LocalStore()
         self._sha = ""
         self._up = False
         self._told: bool | None = None
         self._failures = 0
-        self._waiting: list[Request] = []
+        self._waiting: list[_Request] = []
         self._sender: asyncio.Task[None] | None = None
         self._prober: asyncio.Task[None] | None = None
         tally.store_up(up=False)
 
     @classmethod
-    def at(cls, url: str, tally: Tally) -> LimitStore:
-        """Return the store at `redis://`, `rediss://` or `unix://`, not yet asked for anything.
+    def at(cls, url: str, tally: Tally, *, clock: Callable[[], float] = time.time) -> SharedLimits:
+        """Return limits that are shared at `redis://`, `rediss://` or `unix://`, once `start` has found it.
 
         Raises StoreUrlError, which does not quote the URL: it may hold a password.
         """
@@ -86,7 +98,7 @@ class LimitStore:
             raise StoreUrlError(
                 "--limits-store: write local, redis://:password@host:6379/0, rediss://… or unix:///path?db=0"
             ) from None
-        return cls(redis, tally)
+        return cls(redis, tally, clock)
 
     @property
     def up(self) -> bool:
@@ -110,15 +122,21 @@ class LimitStore:
         with contextlib.suppress(RedisError, OSError):
             await self._redis.aclose()
 
-    async def take(self, buckets: Sequence[Bucket]) -> Answer | None:
-        """Charge one request to all of its buckets, or to none; None: the store is away."""
+    def take(self, buckets: Sequence[Bucket], now: float) -> Taken | Awaitable[Taken]:
+        """Count one request in every bucket, or in none if one of them has no room."""
         if not self._up:
-            return None
-        asked: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((buckets, asked))
+            return self._local.take(buckets, now)
+        return self._shared(buckets, now)
+
+    async def _shared(self, buckets: Sequence[Bucket], now: float) -> Taken:
+        request = _Request(buckets, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
         if self._sender is None:
             self._sender = asyncio.create_task(self._send(), name="limits store")
-        return await asked
+        taken = await request.answer
+        if taken is None or taken.allowed:
+            counted_here = self._local.take(buckets, now)
+        return taken or counted_here
 
     async def _send(self) -> None:
         """Ask for all that waits, until nothing does."""
@@ -132,12 +150,12 @@ class LimitStore:
         finally:
             self._sender = None
 
-    async def _ask(self, batch: Sequence[Request]) -> None:
+    async def _ask(self, batch: Sequence[_Request]) -> None:
         if not self._up:
             return
         try:
             async with asyncio.timeout(BUDGET):
-                answers = await self._call([buckets for buckets, _ in batch])
+                answers = await self._call([request.buckets for request in batch])
         except Exception as error:  # noqa: BLE001  whatever the store or its client comes up with, requests go on
             self._failures += 1
             self._tally.store_failed(_code(error))
@@ -146,18 +164,22 @@ class LimitStore:
                 self._prober = asyncio.create_task(self._probe(), name="limits store probe")
             return
         self._failures = 0
-        for (_, asked), answer in zip(batch, answers, strict=True):
-            if not asked.done():  # who asked may have gone
-                asked.set_result(answer)
+        for request, answer in zip(batch, answers, strict=True):
+            if not request.answer.done():  # who asked may have gone
+                request.answer.set_result(answer)
 
-    async def _call(self, requests: Sequence[Sequence[Bucket]]) -> list[Answer]:
-        words = arguments(requests)
+    async def _call(self, requests: Sequence[Sequence[Bucket]]) -> list[Taken]:
+        count, words = arguments(requests)
         try:
-            answer = await self._redis.execute_command("EVALSHA", self._sha, *words)
+            answer = await self._run(count, words)
         except NoScriptError:  # another server, or the same one started anew
             self._sha = await self._redis.script_load(LUA)
-            answer = await self._redis.execute_command("EVALSHA", self._sha, *words)
-        return list(parse(answer))
+            answer = await self._run(count, words)
+        return list(parse(answer, requests, self._clock()))
+
+    async def _run(self, count: int, words: Sequence[bytes]) -> bytes:
+        # The client's types are those of its two kinds at once, and of an answer that is decoded.
+        return await cast("Awaitable[bytes]", self._redis.evalsha(self._sha, count, *words))
 
     async def _probe(self) -> None:
         """Look for the store until it answers."""
@@ -187,11 +209,11 @@ class LimitStore:
         self._told = False
 
     @staticmethod
-    def _give_up(requests: Sequence[Request]) -> None:
+    def _give_up(requests: Sequence[_Request]) -> None:
         """Tell those who have no answer that there is none."""
-        for _, asked in requests:
-            if not asked.done():
-                asked.set_result(None)
+        for request in requests:
+            if not request.answer.done():
+                request.answer.set_result(None)
 
 
 def _require_number(parts: SplitResult) -> None:
