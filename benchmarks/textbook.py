@@ -15,10 +15,9 @@ import string
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import kopf
 from kubernetes import client, config
 from kubernetes.client import ApiException
-
-import kopf
 
 GROUP, VERSION, PLURAL = "keywright.dev", "v1alpha1", "apikeys"
 _ALPHABET = string.ascii_lowercase + string.digits

@@ -175,6 +175,7 @@ class Ledger:
     tampered: bool = False  # with the Secret, since the operator last wrote it
     losable: bool = False  # something has happened that can cost the current value
     wiped: bool = False
+    restarts_before_wipe: int = 0  # after it revisions count from 1 again
     moved_on: bool = False  # spec.expiresAt or the Project's maximum was edited
     known: dict[str, Json] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -212,6 +213,7 @@ class Ledger:
 
     def wipe(self) -> None:
         self.wiped = self.losable = True
+        self.restarts_before_wipe = len(self.store.restarts)
         self.known, self.satisfied, self.revealed_at, self.shortest = {}, [], {}, {}
         self.gone = set()
 
@@ -547,7 +549,8 @@ class Ledger:
         for workload in self.store.workloads:
             values = [value for restarted, value in self.store.restarts if restarted == workload]
             require(len(values) == len(set(values)), "restarted twice for one generation", values)
-            revisions = [int(value.partition(".")[0]) for value in values]
+            since = self.store.restarts[self.restarts_before_wipe :]
+            revisions = [int(value.partition(".")[0]) for restarted, value in since if restarted == workload]
             require(self.wiped or revisions == sorted(revisions), "restarted for an older one", values)
 
     # Every state.

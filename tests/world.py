@@ -37,7 +37,6 @@ from keywright.keys.actions import (
     WriteStatus,
 )
 from keywright.keys.deletion import FINALIZER
-from keywright.keys.facts import derive
 from keywright.keys.seal import SealingKeys
 from keywright.keys.secret import SECRET_TYPE, SecretView
 from keywright.keys.seen import Absent, Refusal, Seen, Unread, Verified, Watched
@@ -502,8 +501,8 @@ class Operator:
         self.store.now += self.step_time
         action = self.plan.action
         if action is None:
-            if isinstance(self.secret, SecretView) and planning.in_place(facts := derive(seen, now)):
-                self.verified = Verified(now, self.secret.resource_version, planning.fingerprint(facts))
+            if not isinstance(self.secret, Unread):
+                self.verified = self.plan.verified
             self.told += [f"{h.reason}" for h in self.plan.happenings]
             self._end_pass()
             return None

@@ -1,4 +1,4 @@
-"""One renderer for every log line, ours and those of kopf, aiohttp and asyncio.
+"""One renderer for every log line, ours and those of aiohttp and asyncio.
 
 Two lines of defence for raw keys: exceptions are shown as type and place, with a message only where
 it is known to hold no data; and whatever has the form of a raw key is masked in the finished line.
@@ -44,9 +44,6 @@ def configure(style: Format, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # kopf logs each event it handled at INFO, and whole objects at DEBUG; of its start only failures matter.
-    for quiet in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities"):
-        logging.getLogger(quiet).setLevel(logging.WARNING)
 
 
 def mask(text: str) -> str:

@@ -131,11 +131,8 @@ def _a_life(team: Team, name: str) -> None:
 
 
 def _not_understood(operator: Operator) -> list[Object]:
-    """Return the events that the operator could not even take in: kopf logs those, objects and all."""
-    errors = [line for line in operator.lines() if line["level"] == "error"]
-    # Its requests may fail: a CRD that changes has its storage made anew.
-    ours = [one for one in errors if one["logger"].startswith("kopf")]
-    return [one for one in ours if not one["logger"].startswith("kopf._cogs.clients")]
+    """Return the events that the operator could not even take in."""
+    return [line for line in operator.lines() if line["event"] == "event not understood"]
 
 
 def _gone(admin: Api, name: str, namespace: str) -> bool:

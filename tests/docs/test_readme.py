@@ -21,6 +21,7 @@ CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 EXAMPLE_PAGES = set((ROOT / "docs" / "examples").glob("*.md")) - {ROOT / "docs" / "examples" / "README.md"}
 TYPED_ELSEWHERE = {
     ROOT / "charts" / "keywright" / "README.md",  # by tests/chart
+    ROOT / "docs" / "signed-revocation-list.md",  # by test_signed_revocation_list.py
     ROOT / "docs" / "uninstall.md",  # by tests/chart
     *EXAMPLE_PAGES,  # by test_examples.py
 }
@@ -84,7 +85,7 @@ def test_only_these_documents_say_what_to_type() -> None:
 
 
 def test_every_block_says_what_it_is() -> None:
-    known = {"sh", "console", "yaml", "text"}
+    known = {"sh", "console", "yaml", "text", "python"}
     assert {block.language for document in WRITTEN_BY_HAND for block in blocks(document)} <= known
 
 

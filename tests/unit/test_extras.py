@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-OPERATOR_ONLY = ("kopf", "kubernetes", "aiohttp", "cronsim", "prometheus_client", "structlog", "yaml")
+OPERATOR_ONLY = (
+    "aiohttp",
+    "cronsim",
+    "kubernetes",
+    "orjson",
+    "prometheus_client",
+    "structlog",
+    "uvloop",
+    "yaml",
+)
 
 _WITHOUT = """
 import sys
@@ -22,6 +31,8 @@ import {module}
         "keywright.api.apikey",
         "keywright.api.project",
         "keywright.api.revocation",
+        "keywright.decision.decide",
+        "keywright.decision.index",
         "keywright.keys.grants",
         "keywright.keys.raw",
         "keywright.keys.scopes",

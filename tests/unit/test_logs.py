@@ -34,7 +34,7 @@ def test_a_raw_key_is_masked_wherever_it_stands(
 ) -> None:
     logs.configure(style, "info")
     structlog.get_logger("t").info(f"made {RAW}", field=RAW, nested={"a": [RAW]})
-    logging.getLogger("kopf.other").warning("body %s", {"stringData": {"apiKey": RAW}})
+    logging.getLogger("aiohttp.other").warning("body %s", {"stringData": {"apiKey": RAW}})
     shown = capsys.readouterr().err
     assert "0000" not in shown
     assert shown.count(f"{HINT}_…") == 4
@@ -46,7 +46,7 @@ def test_an_exception_shows_its_type_and_place_and_no_data(capsys: pytest.Captur
         dict[str, str]()["a value that nobody may see"]
     except KeyError:
         structlog.get_logger("t").exception("failed")
-        logging.getLogger("kopf.other").exception("failed")
+        logging.getLogger("aiohttp.other").exception("failed")
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     for line in lines:
@@ -67,10 +67,3 @@ def test_every_member_of_a_group_is_described() -> None:
     shown = logs.describe(ExceptionGroup("two", [ValueError("x"), KeywrightError("known")]))
     assert "ValueError" in shown
     assert "KeywrightError: known" in shown
-
-
-def test_kopf_may_not_log_objects(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("json", "debug")
-    logging.getLogger("kopf.objects").info("Handler 'apikey' succeeded.")
-    logging.getLogger("kopf.objects").debug("a whole body")
-    assert not capsys.readouterr().err

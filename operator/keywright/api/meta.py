@@ -100,9 +100,10 @@ def round_up(moment: datetime) -> datetime:
     return whole if whole == moment else whole + timedelta(seconds=1)
 
 
+@lru_cache(maxsize=4096)  # one status is written several times in a pass
 def format_time(moment: datetime) -> str:
     """Write a time as status has it: RFC 3339, UTC, whole seconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def parse_time(text: object) -> object:

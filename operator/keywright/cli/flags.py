@@ -1,4 +1,4 @@
-"""The flags of `keywright operator`, each with what it does; values are checked here."""
+"""The flags of `keywright operator`, and those that both programs have; values are checked here."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ _LEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-def _listed(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+def listed(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Read --namespaces. Raises click.UsageError."""
     names = [] if value is None else [name.strip() for name in value.split(",")]
     return tuple(dict.fromkeys(_valid("--namespaces", name) for name in names))
 
 
-def _single(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def single(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Read --system-namespace. Raises click.UsageError."""
     return _valid("--system-namespace", value)
 
 
@@ -51,14 +53,12 @@ _FLAGS = (
         metavar="FILE",
         help="Cluster to serve. [default: in a pod its ServiceAccount, else $KUBECONFIG or ~/.kube/config]",
     ),
-    _flag(
-        "--namespaces", metavar="A,B", callback=_listed, help="Serve only these. [default: all namespaces]"
-    ),
+    _flag("--namespaces", metavar="A,B", callback=listed, help="Serve only these. [default: all namespaces]"),
     _flag(
         "--system-namespace",
         metavar="NAME",
         default="keywright-system",
-        callback=_single,
+        callback=single,
         help="Where revocation records are kept; it must exist.",
     ),
     _flag(

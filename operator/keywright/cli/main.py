@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keywright.cli.operator import operator
+from keywright.cli.signing_keys import signing_keys
+from keywright.cli.verifier import verifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,3 +44,5 @@ def main() -> None:
 
 
 main.add_command(operator)
+main.add_command(verifier)
+main.add_command(signing_keys)

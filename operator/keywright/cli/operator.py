@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,9 @@ if TYPE_CHECKING:
 
     from keywright.controller.ports import Options
 
-_EXTRAS = frozenset({"kopf", "kubernetes", "aiohttp", "prometheus_client", "structlog", "cronsim", "yaml"})
+_EXTRAS = frozenset(
+    {"kubernetes", "aiohttp", "prometheus_client", "structlog", "cronsim", "yaml", "orjson", "uvloop"}
+)
 _REFUSED = 2
 _FAILED = 1
 
@@ -48,6 +49,7 @@ def operator(context: click.Context, /, **flags: Any) -> None:
 
 def _serve(options: Options) -> int:
     import structlog  # noqa: PLC0415
+    import uvloop  # noqa: PLC0415
 
     from keywright.controller.app import serve  # noqa: PLC0415
     from keywright.controller.preflight import RefusedError  # noqa: PLC0415
@@ -57,7 +59,7 @@ def _serve(options: Options) -> int:
 
     log = structlog.get_logger("keywright")
     try:
-        asyncio.run(serve(options, Reconciler))
+        uvloop.run(serve(options, Reconciler))
     except ConfigurationError as error:
         remedy = "give the path of a kubeconfig" if options.kubeconfig else "give one, or set $KUBECONFIG"
         return _refuse(f"--kubeconfig: {error}: {remedy}")

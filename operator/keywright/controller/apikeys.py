@@ -11,10 +11,9 @@ from keywright.controller.cache import version_of
 from keywright.controller.memory import Memory
 from keywright.controller.sight import Looked
 from keywright.errors import KeywrightError
-from keywright.keys.facts import derive
-from keywright.keys.plan import fingerprint, in_place, plan
+from keywright.keys.plan import plan
 from keywright.keys.raw import mint
-from keywright.keys.seen import Unread, Verified
+from keywright.keys.seen import Unread
 from keywright.kube.events import ObjectReference
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from keywright.controller.sight import Sight
     from keywright.controller.vanished import Vanished
     from keywright.keys.actions import Happening
+    from keywright.keys.plan import Plan
     from keywright.keys.seen import Seen
     from keywright.kube.events import Recorder
 
@@ -118,23 +118,19 @@ class ApiKeys:
             step = plan(seen, now, mint)
             if step.action is None:
                 memory.settled = int(seen.api_key.metadata.resource_version)
-                self._rest(seen, memory, step.happenings, now)
+                self._rest(seen, memory, step)
                 return max(0.0, (step.due - now).total_seconds()) if step.due is not None else None
             if await self._acting.act(step.action, seen.api_key, memory, looked):
                 for happening in step.happenings:
                     self._tell(seen.api_key, happening)
         raise NotSettledError("no rest after many steps: look for another writer of the object", object=name)
 
-    def _rest(self, seen: Seen, memory: Memory, happenings: tuple[Happening, ...], now: datetime) -> None:
+    def _rest(self, seen: Seen, memory: Memory, step: Plan) -> None:
         """Remember that the Secret was found in place, and tell what is to be told once."""
         if not isinstance(seen.secret, Unread):
-            facts = derive(seen, now)
-            secret = facts.owned_secret if in_place(facts) and not memory.secret_overtaken else None
-            memory.verified = (
-                Verified(now, secret.resource_version, fingerprint(facts)) if secret is not None else None
-            )
-        memory.told.intersection_update(happenings)
-        for happening in happenings:
+            memory.verified = None if memory.secret_overtaken else step.verified
+        memory.told.intersection_update(step.happenings)
+        for happening in step.happenings:
             if happening not in memory.told:
                 memory.told.add(happening)
                 self._tell(seen.api_key, happening)

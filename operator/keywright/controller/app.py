@@ -1,7 +1,6 @@
 """The operator as a process: what it is made of, in which order it starts, and how it ends.
 
-Our tasks are born before kopf starts: it takes every later one for its own, and waits for it at
-the end. The reconciler itself sees no kopf, no process and no clock but the one it is given.
+The reconciler itself sees no process and no clock but the one it is given.
 """
 
 from __future__ import annotations
@@ -18,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-import kopf
-from keywright.controller import handlers, preflight
+from keywright.controller import preflight
 from keywright.controller.cache import KINDS, Cache, key_of, version_of
 from keywright.controller.census import Census
-from keywright.controller.inventory import Inventory
 from keywright.controller.leadership import Leadership
 from keywright.controller.metrics import Metrics
 from keywright.controller.ops import OpsServer
@@ -38,28 +35,24 @@ from keywright.logs import describe
 
 if TYPE_CHECKING:
     from keywright.controller.ports import Options, ReconcilerFactory
-    from keywright.kube.credentials import Identity
 
 log = structlog.get_logger("keywright.app")
 
 _HEARTBEAT = 15.0
 _SILENCE = 60.0
-_REFUSED = 5.0
 _GRACE = 0.3  # for passes and Events in flight at the end; what is cut off is done again by the next process
 
 
 class App:
-    """Everything that lives as long as the process; kopf's memo."""
+    """Everything that lives as long as the process."""
 
     def __init__(self, options: Options, client: Client, metrics: Metrics, make: ReconcilerFactory) -> None:
         self._options = options
         self._client = client
         self._realm = options.realm
-        self.clusterwide = not options.realm.namespaces
         self.cache = Cache()
         self.queue = Queue(metrics)
         self._recorder = Recorder(client)
-        self._inventory = Inventory(client, self.cache, options.realm, self.receive)
         self._watches = Watches(
             client,
             self.cache,
@@ -73,9 +66,7 @@ class App:
         if lease is not None:
             client.fence = lease.require
         self._ops = OpsServer(alive=self.alive, ready=self.ready, registry=metrics.registry)
-        self._served = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._logged_in = False
         self._reconciler = make(
             client,
             self.cache,
@@ -97,27 +88,20 @@ class App:
             leader=lambda: float(self._leadership.leads()),
         )
 
-    def __copy__(self) -> App:
-        """Return itself: kopf copies the memo for each object."""
-        return self
-
     async def run(self) -> None:
-        """Run until a signal; raises RefusedError where it cannot start, or what made it end."""
+        """Run until cancelled; raises RefusedError where it cannot start, or what made it end."""
         try:
             await self._listen()
             await preflight.require_system_namespace(self._client, self._realm.system_namespace)
             await preflight.warn_of_missing(self._client, self._realm.namespaces)
+            await preflight.wait_for_kinds(self._client)
             async with asyncio.TaskGroup() as group:
                 self._start(group)
-                await self.queue.started.wait()
-                await kopf.operator(
-                    registry=handlers.registry,
-                    memo=self,
-                    standalone=True,
-                    clusterwide=self.clusterwide,
-                    namespaces=self._realm.watched,
-                )
-                await self.close()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    # Before the group learns of the end: it would cut off passes that are in progress.
+                    await self.close()
         finally:
             await self.close()
 
@@ -152,25 +136,8 @@ class App:
     def _tell(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
         try:
             self._reconciler.observe(kind, event_type, obj)
-        except Exception as error:  # noqa: BLE001  kopf would log the message, which may quote the object
+        except Exception as error:  # noqa: BLE001  one poisoned object must not end the watch of all
             log.error("event not understood", kind=kind, key=key_of(obj), error=describe(error))  # noqa: TRY400
-
-    async def kinds_missing(self) -> list[str]:
-        """Return what hinders serving our kinds; nothing once they are there."""
-        problems = await preflight.kinds_missing(self._client)
-        if not problems:
-            self._served.set()
-        return problems
-
-    async def identity(self) -> Identity:
-        """Return the credentials; asked for again, kopf was refused with the last ones."""
-        if self._logged_in and not await self._client.refresh():
-            log.warning(
-                "the API server refuses the watch, and there are no other credentials", retry_in=_REFUSED
-            )
-            await asyncio.sleep(_REFUSED)
-        self._logged_in = True
-        return await self._client.identity()
 
     def alive(self) -> list[str]:
         """Return why the process should be restarted."""
@@ -220,7 +187,6 @@ class App:
                 self._options.workers,
                 gate=self._leadership.acting,
             ),
-            "inventory": self._inventory.run(self._served),
             "watches": self._watches.run(),
             "barrier": self._open(),
             "leadership": self._leadership.run(self._all_known),
@@ -231,8 +197,8 @@ class App:
 
     async def _open(self) -> None:
         """Let the workers begin once everything that existed at start is known."""
-        await self._inventory.complete.wait()
         await self._watches.settled()
+        log.info("everything listed is known", **{kind: len(self.cache.keys(kind)) for kind in KINDS})
         self._all_known.set()
         await asyncio.Event().wait()
 
@@ -276,6 +242,6 @@ async def serve(options: Options, make: ReconcilerFactory) -> None:
     assert main is not None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, main.cancel)  # until kopf sets its own
+        loop.add_signal_handler(number, main.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await App(options, client, metrics, make).run()

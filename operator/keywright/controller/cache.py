@@ -8,12 +8,13 @@ resourceVersion wins and the memory of a deletion outlives the object for a whil
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
 from datetime import datetime
 from sys import intern
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from keywright.api.reasons import ReadyReason
 from keywright.keys.grants import rank
@@ -116,7 +117,7 @@ class Cache:
         cached = self._objects[kind].get(key)
         if cached is None:
             return None
-        obj: dict[str, Any] = json.loads(cached.body)
+        obj: dict[str, Any] = orjson.loads(cached.body)
         return obj
 
     def version(self, kind: str, key: str) -> tuple[str, int] | None:
@@ -317,7 +318,7 @@ def _cached(obj: dict[str, Any], version: int, *, body: bool) -> _Cached:
     if not body:
         return _Cached(obj["metadata"].get("uid", ""), version, 0, "", b"{}")
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
-    text = json.dumps({**obj, "metadata": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
+    text = orjson.dumps({**obj, "metadata": metadata})
     reason = _word(_ready(_mapping(obj.get("status"))).get("reason"))
     return _Cached(metadata.get("uid", ""), version, metadata.get("generation", 0), reason, text)
 

@@ -87,7 +87,7 @@ class Metrics:
         )
         self._api_requests = self._counter(
             "keywright_api_requests_total",
-            "Requests to the API server, without kopf's watches.",
+            "Requests to the API server.",
             "verb",
             "resource",
             "code",

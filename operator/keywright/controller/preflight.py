@@ -19,6 +19,7 @@ log = structlog.get_logger("keywright.preflight")
 
 _NOT_FOUND = 404
 _FORBIDDEN = 403
+_AGAIN = 5.0
 
 
 class RefusedError(KeywrightError):
@@ -44,8 +45,9 @@ async def require_system_namespace(client: Client, name: str) -> None:
             wait = max(wait, asked_for(error))
             log.warning("the API server does not let us in yet", error=str(error), retry_in=wait)
         except TransportError as error:
-            server = (await client.identity()).server
-            log.warning("the API server is not reachable", server=server, error=str(error), retry_in=wait)
+            log.warning(
+                "the API server is not reachable", server=client.server, error=str(error), retry_in=wait
+            )
         else:
             return
         await asyncio.sleep(wait)
@@ -64,18 +66,23 @@ async def warn_of_missing(client: Client, namespaces: tuple[str, ...]) -> None:
             return
 
 
-async def kinds_missing(client: Client) -> list[str]:
+async def wait_for_kinds(client: Client) -> None:
+    """Wait until our kinds are served, and say meanwhile what is missing."""
+    while problem := await _missing(client):
+        log.warning("waiting for the CRDs", problem=problem, retry_in=_AGAIN)
+        await asyncio.sleep(_AGAIN)
+
+
+async def _missing(client: Client) -> str | None:
     """Return what hinders serving our kinds: an API server out of reach, or CRDs that are not installed."""
     try:
         answer = await client.get(paths.DISCOVERY)
     except ApiError as error:
         if error.status != _NOT_FOUND:
-            return [str(error)]
+            return str(error)
         answer = {}
     except TransportError as error:
-        return [str(error)]
+        return str(error)
     served = {resource["name"] for resource in answer.get("resources") or ()}
     missing = sorted(set(paths.PLURALS.values()) - served)
-    if not missing:
-        return []
-    return [f"no {', '.join(missing)} here; install crds/ with: kubectl apply -f crds/"]
+    return f"no {', '.join(missing)} here; install crds/ with: kubectl apply -f crds/" if missing else None

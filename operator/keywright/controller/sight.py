@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from keywright.errors import KeywrightError
 from keywright.keys import grants
 from keywright.keys.secret import SecretView
 from keywright.keys.seen import Absent, Seen, Unread, Watched
+from keywright.keys.terms import Terms, terms_of
 from keywright.kube import paths
 from keywright.kube.errors import ApiError
 
@@ -40,6 +41,20 @@ class UnreadableStatusError(KeywrightError):
     code = "unreadable_status"
 
 
+class _Found(NamedTuple):
+    """The terms of an ApiKey, and what they were worked out from."""
+
+    api_key: ApiKey
+    project: Project | None
+    labels: dict[str, str] | None
+    unreadable: str | None
+    terms: Terms
+
+    def of(self, api_key: ApiKey, project: Project | None, labels: dict[str, str] | None) -> bool:
+        """Whether they still are those of an ApiKey."""
+        return self.api_key.spec is api_key.spec and self.project is project and self.labels == labels
+
+
 @dataclass(slots=True)
 class Looked:
     """What this pass has read live so far; None: not yet."""
@@ -50,6 +65,7 @@ class Looked:
     records_possible: bool = True
     reporting_possible: bool = True
     workloads: dict[Workload, Found] = field(default_factory=dict)
+    found: _Found | None = None
 
 
 class Sight:
@@ -78,11 +94,17 @@ class Sight:
 
         Raises UnreadableStatusError; a spec that cannot be read is a finding, not an error.
         """
-        api_key, unreadable = parse(obj)
+        api_key, unreadable = _parsed(obj, looked.found)
         memory.forget_settled(api_key)
         project, readable = self._project(api_key)
         ids = _ids(api_key, looked.secret)
         deleting = api_key.metadata.deletion_timestamp is not None
+        labels = await self._namespace_labels(project, api_key, looked)
+        served = self._realm.includes("project", api_key.project.partition("/")[0])
+        found = looked.found
+        if found is None or not found.of(api_key, project, labels):
+            terms = terms_of(api_key, project, labels, project_served=served, unreadable=unreadable)
+            found = looked.found = _Found(api_key, project, labels, unreadable, terms)
         return Seen(
             api_key=api_key,
             project=project,
@@ -90,9 +112,10 @@ class Sight:
             sealing=None if deleting else await self._sealing.keys(),
             secret=looked.secret,
             project_readable=readable,
-            project_served=self._realm.includes("project", api_key.project.partition("/")[0]),
+            project_served=served,
             unreadable=unreadable,
-            namespace_labels=await self._namespace_labels(project, api_key, looked),
+            namespace_labels=labels,
+            terms=found.terms,
             namespace_terminating=looked.namespace_terminating,
             siblings=self._cache.counts_before(api_key.name),
             verified=memory.verified,
@@ -205,6 +228,17 @@ def _ids(api_key: ApiKey, secret: SecretView | Absent | Unread) -> list[str]:
     ids = [generation.id for generation in api_key.status.keys]
     carried = secret.raw_key(api_key.spec.secret.key) if isinstance(secret, SecretView) else None
     return ids if carried is None else [*ids, carried.id]
+
+
+def _parsed(obj: dict[str, Any], before: _Found | None) -> tuple[ApiKey, str | None]:
+    """Read an ApiKey; its spec is not read again while it is that of the same generation."""
+    if before is not None:
+        metadata = before.api_key.metadata
+        same = (metadata.uid, metadata.generation)
+        if same == (obj["metadata"]["uid"], obj["metadata"].get("generation", 0)):
+            with contextlib.suppress(ValidationError):
+                return ApiKey.model_validate({**obj, "spec": before.api_key.spec}), before.unreadable
+    return parse(obj)
 
 
 def parse(obj: dict[str, Any]) -> tuple[ApiKey, str | None]:

@@ -56,8 +56,10 @@ _ANSWERS = {
     Code.NOT_READY: (503, "The verifier does not know the keys yet, or not any more: try again soon."),
     Code.INVALID_PATH: (
         400,
-        "The path can be read in two ways: send it without dot segments, empty segments, backslashes, "
-        "semicolons, control characters and encoded ones of these.",
+        (
+            "The path can be read in two ways: send it without dot segments, empty segments, backslashes, "
+            "semicolons, control characters and encoded ones of these."
+        ),
     ),
     Code.INVALID_REQUEST: (400, "The request states a fact twice, or leaves out one that is needed."),
     Code.PROJECT_NOT_FOUND: (403, "There is no such Project."),
@@ -68,8 +70,10 @@ _ANSWERS = {
     Code.UNAUTHORIZED: (401, "Send an API key, as Authorization: Bearer or as X-Api-Key."),
     Code.KEY_IN_QUERY: (
         400,
-        "The query holds a credential, and queries are logged: send the key as Authorization: Bearer or as "
-        "X-Api-Key, and replace the one that was sent.",
+        (
+            "The query holds a credential, and queries are logged: send the key as Authorization: Bearer or "
+            "as X-Api-Key, and replace the one that was sent."
+        ),
     ),
     Code.INVALID_API_KEY: (401, "This is no valid API key."),
     Code.WRONG_PROJECT: (403, "The API key is not one of this Project."),

@@ -1,47 +1,95 @@
-"""Whether a request is let through: one pure function, for the verifier and for the middleware."""
+"""Whether a request is let through: one pure function, for the verifier and for the middleware.
+
+The order is part of the contract. What comes first tells the least: to nobody which keys there are, to
+another project nothing of a key, and only to who holds a key what became of it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from hashlib import sha256
+from hmac import compare_digest
+from typing import TYPE_CHECKING
+
+from keywright.decision.code import Code
+from keywright.decision.credential import LONGEST, presented, well_formed
+from keywright.decision.outcome import PUBLIC, Allowed, Decision, Denied, Headers
 
 if TYPE_CHECKING:
-    from keywright.decision.code import Code
-    from keywright.decision.entry import Entry, Generation, Headers
+    from keywright.decision.entry import Entry, Generation
     from keywright.decision.index import Index
-    from keywright.decision.limits import Bucket
     from keywright.decision.request import Request
+    from keywright.decision.routes import Need
 
 
-class Denied(NamedTuple):
-    """The request is denied.
+__all__ = ["Allowed", "Decision", "Denied", "Headers", "decide"]
 
-    A 401 carries a challenge, `Bearer realm="<project>"` with `code.challenge_error`; so does the 403 of
-    insufficient_scope, with `scopes` as its `scope` if there are any.
-    """
-
-    code: Code
-    scopes: tuple[str, ...] = ()
-    """What the request needs of which the key lacks something; none where no route allows it at all."""
-    entry: Entry | None = None
-    """The ApiKey, where the request proved to hold a key of it."""
-    generation: Generation | None = None
-
-
-class Allowed(NamedTuple):
-    """The request is allowed, if `buckets` have room for it."""
-
-    entry: Entry | None
-    """None for a public route."""
-    generation: Generation | None
-    headers: Headers
-    """The complete identity set, also where it is empty: nothing that a client sent survives."""
-    buckets: tuple[Bucket, ...]
-    """The key's, then the Project's. None: nothing limits it."""
-
-
-Decision: TypeAlias = Denied | Allowed
+_NOT_FOUND = Denied(Code.PROJECT_NOT_FOUND)
+_INVALID = Denied(Code.INVALID_API_KEY)
 
 
 def decide(index: Index, request: Request, now: float) -> Decision:
     """Decide about a request (`now`: epoch seconds), but for its rate limits: see `limits`."""
-    raise NotImplementedError
+    terms = index.projects.get(request.project)
+    if terms is None:
+        return _NOT_FOUND
+    need = terms.routes.need(request.method, request.path)
+    if need is not None and need.public:
+        return PUBLIC
+    credential = presented(request)
+    if not isinstance(credential, bytes):
+        return Denied(credential)
+    generation = _identify(index, credential, request.project)
+    if isinstance(generation, Denied):
+        return generation
+    if generation.entry.terms is not terms:
+        terms.apply(generation.entry)
+    return _judge(index, request, generation, need, now)
+
+
+def _judge(index: Index, request: Request, generation: Generation, need: Need | None, now: float) -> Decision:
+    """Decide about a request whose key is one of the Project."""
+    entry = generation.entry
+    code = _state(index, generation, now) or entry.hindrance or _restriction(entry, request)
+    if code is not None:
+        return Denied(code, (), entry, generation)
+    if need is None or entry.granted is None or not entry.granted.meets(need):
+        scopes = need.named if need is not None else ()
+        return Denied(Code.INSUFFICIENT_SCOPE, scopes, entry, generation)
+    return generation.allowed
+
+
+def _identify(index: Index, credential: bytes, project: str) -> Generation | Denied:
+    """Return the generation of the Project that has this value."""
+    if len(credential) > LONGEST:
+        return _INVALID
+    digest = sha256(credential).digest()
+    holders = index.holders.get(digest)
+    # Of what nobody has the form does not matter: the answer is the same.
+    if holders is None or not compare_digest(digest, holders[0].digest):
+        return _INVALID
+    if not holders[0].proven:
+        if not well_formed(credential):
+            return _INVALID
+        holders[0].proven = True
+    for generation in holders:
+        if generation.entry.project == project:
+            return generation
+    return Denied(Code.WRONG_PROJECT)
+
+
+def _state(index: Index, generation: Generation, now: float) -> Code | None:
+    if generation.entry.revoked or generation.revoked or index.revoked.names(generation):
+        return Code.REVOKED_API_KEY
+    if now >= generation.expires:
+        return Code.EXPIRED_API_KEY
+    if now >= generation.retires:
+        return Code.SUPERSEDED_API_KEY
+    return None
+
+
+def _restriction(entry: Entry, request: Request) -> Code | None:
+    if entry.networks is not None and not entry.networks.contain(request.client):
+        return Code.IP_NOT_ALLOWED
+    if entry.origins is not None and not entry.origins.allow(request.origins):
+        return Code.ORIGIN_NOT_ALLOWED
+    return None

@@ -5,33 +5,32 @@ One derivation serves the decision and the status that reports it, so the two ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, TypeVar
 
 from keywright.api.apikey import Generation, GenerationState
-from keywright.api.meta import parse_duration, round_up
-from keywright.api.policy import RateLimit, Rotation
-from keywright.api.project import KeyType, ProjectDefaults, ProjectLimits
+from keywright.api.meta import round_up
 from keywright.keys import generations as gens
-from keywright.keys import schedule
 from keywright.keys.conditions import find
-from keywright.keys.generations import Bounds, Generations
-from keywright.keys.grants import Denial, Grant, grant
-from keywright.keys.schedule import Problem
+from keywright.keys.rate_limits import effective_rate_limits
 from keywright.keys.secret import SecretView
+from keywright.keys.terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from keywright.api.apikey import ApiKey, ApiKeyStatus
+    from keywright.api.policy import RateLimit, Rotation
+    from keywright.keys.generations import Bounds, Generations
+    from keywright.keys.grants import Denial, Grant
+    from keywright.keys.schedule import Problem
     from keywright.keys.seal import SealingKeys
     from keywright.keys.seen import Refusal, Seen
+    from keywright.keys.terms import Terms
 
 T = TypeVar("T")
-
-CLIENT_RATE_LIMITS = (RateLimit(requests=100, period="1m"),)
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,33 @@ class Facts:
 
     seen: Seen
     now: datetime
-    lifetime: timedelta | None
-    rotation: Rotation
-    problem: Problem | None
-    granted: Grant | Denial
-    bounds: Bounds
+    terms: Terms
     generations: Generations
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """How long a generation minted now lives; None: without end."""
+        return self.terms.lifetime
+
+    @property
+    def rotation(self) -> Rotation:
+        """When the current generation is replaced."""
+        return self.terms.rotation
+
+    @property
+    def problem(self) -> Problem | None:
+        """What is wrong with the spec, or with the default that it takes."""
+        return self.terms.problem
+
+    @property
+    def granted(self) -> Grant | Denial:
+        """What the Project grants."""
+        return self.terms.granted
+
+    @property
+    def bounds(self) -> Bounds:
+        """What ends every generation, beside its own stamp."""
+        return self.terms.bounds
 
     @property
     def api_key(self) -> ApiKey:
@@ -110,7 +130,7 @@ class Facts:
     @property
     def revoked_whole(self) -> bool:
         """Whether a Revocation of the ApiKey as a whole is, or ever was, in force."""
-        return self.seen.revoked_whole is not None or find(self.status.conditions, "Revoked") is not None
+        return _revoked_whole(self.seen)
 
     @property
     def sealing(self) -> SealingKeys:
@@ -168,17 +188,12 @@ class Facts:
     @property
     def rate_limits(self) -> tuple[RateLimit, ...] | None:
         """The limits that apply to the key."""
-        project = self.seen.project
-        defaults = (project and project.spec.defaults) or ProjectDefaults()
-        client = CLIENT_RATE_LIMITS if self.api_key.spec.type is KeyType.CLIENT else None
-        chosen = (self.api_key.spec.rate_limits, defaults.rate_limits, client)
-        return next((limits for limits in chosen if limits is not None), None)
+        spec = self.api_key.spec
+        return effective_rate_limits(spec.rate_limits, self.seen.project, spec.type)
 
     def overlap(self, since: datetime) -> timedelta:
         """Return how long a generation stays valid whose successor was revealed at that time."""
-        if self.problem is not None and self.rotation.overlap is None:
-            return schedule.DEFAULT_OVERLAP
-        return schedule.overlap(self.rotation, self.lifetime, since)
+        return self.terms.overlap(since)
 
 
 def once(function: Callable[[Facts], T]) -> Callable[[Facts], T]:
@@ -197,50 +212,33 @@ def once(function: Callable[[Facts], T]) -> Callable[[Facts], T]:
 
 def derive(seen: Seen, now: datetime) -> Facts:
     """Work out the facts. Never fails for what a spec may say: what has no meaning becomes `problem`."""
-    api_key, project = seen.api_key, seen.project
-    defaults = (project and project.spec.defaults) or ProjectDefaults()
-    limits = (project and project.spec.limits) or ProjectLimits()
-    lifetime = schedule.effective_lifetime(
-        api_key.spec.expires_after, defaults.expires_after, limits.max_expires_after
+    terms = seen.terms or terms_of(
+        seen.api_key,
+        seen.project,
+        seen.namespace_labels,
+        project_served=seen.project_served,
+        unreadable=seen.unreadable,
     )
-    rotation = schedule.effective_rotation(api_key.spec.rotation, defaults.rotation, lifetime)
-    given = api_key.spec.rotation or defaults.rotation
-    # Without its Project nobody knows what lifetime a beforeExpiry would count back from.
-    judged = given is not None and (project is not None or given.before_expiry is None)
-    problem = schedule.problem(given, lifetime, prefix=_origin(api_key)) if given and judged else None
-    if seen.unreadable is not None:
-        problem = Problem("spec", seen.unreadable)
-    maximum = parse_duration(limits.max_expires_after) if limits.max_expires_after else None
-    facts = Facts(
-        seen=seen,
-        now=now,
-        lifetime=lifetime,
-        rotation=rotation,
-        problem=problem,
-        granted=grant(project, api_key, seen.namespace_labels, served=seen.project_served),
-        bounds=Bounds(api_key.spec.expires_at, maximum),
-        generations=api_key.status.keys,
-    )
-    return _settled(facts)
+    return Facts(seen, now, terms, _settled(seen, terms, now))
 
 
-def _origin(api_key: ApiKey) -> str:
-    """Name the field that a person has to mend."""
-    if api_key.spec.rotation is not None:
-        return "spec.rotation"
-    return f"Project {api_key.project}: spec.defaults.rotation"
-
-
-def _settled(facts: Facts) -> Facts:
+def _settled(seen: Seen, terms: Terms, now: datetime) -> Generations:
     """Apply revocations and the passing of time to the generations."""
-    seen, bounds, now = facts.seen, facts.bounds, facts.now
-    revoked = {g.id for g in facts.generations if facts.revoked_whole or g.id in seen.revoked}
-    settled = gens.latch(facts.generations, revoked, GenerationState.REVOKED)
+    status, bounds = seen.api_key.status, terms.bounds
+    settled = status.keys
+    if not settled:
+        return settled
+    whole = _revoked_whole(seen)
+    if whole or seen.revoked:
+        revoked = {g.id for g in settled if whole or g.id in seen.revoked}
+        settled = gens.latch(settled, revoked, GenerationState.REVOKED)
     if seen.clock_trusted:
-        settled = gens.latch(
-            settled, gens.outlived(settled, facts.status, bounds, now), GenerationState.EXPIRED
-        )
+        settled = gens.latch(settled, gens.outlived(settled, status, bounds, now), GenerationState.EXPIRED)
         settled = gens.end_by_time(settled, bounds, now)
-        known = seen.project is not None and facts.problem is None
-        settled = gens.move_ends(settled, bounds, facts.overlap if known else None, now)
-    return replace(facts, generations=settled)
+        known = seen.project is not None and terms.problem is None
+        settled = gens.move_ends(settled, bounds, terms.overlap if known else None, now)
+    return settled
+
+
+def _revoked_whole(seen: Seen) -> bool:
+    return seen.revoked_whole is not None or find(seen.api_key.status.conditions, "Revoked") is not None

@@ -53,20 +53,24 @@ class Bounds(NamedTuple):
 
     def expiry_of(self, created_at: datetime, stamp: datetime | None) -> datetime | None:
         """Return when a generation with these times expires; None: never."""
-        ends = [end for end in (stamp, self.api_key_ends_at) if end is not None]
+        end = stamp
+        if self.api_key_ends_at is not None:
+            end = _first(self.api_key_ends_at, end)
         if self.maximum is not None:
-            ends.append(later(created_at, self.maximum))
-        return min(ends, default=None)
+            end = _first(later(created_at, self.maximum), end)
+        return end
 
     def end(self, generation: Generation) -> datetime | None:
         """Return when a generation stops being valid: its expiry or, while Retiring, `retiresAt`."""
-        ends = [end for end in (self.expiry(generation), _retires_at(generation)) if end is not None]
-        return min(ends, default=None)
+        expiry, retires_at = self.expiry(generation), _retires_at(generation)
+        return expiry if retires_at is None else _first(retires_at, expiry)
 
     def valid(self, generation: Generation, now: datetime) -> bool:
         """Whether a verifier accepts the generation now, as far as state and time go."""
+        if generation.state in ENDED:
+            return False
         end = self.end(generation)
-        return generation.state not in ENDED and (end is None or now < end)
+        return end is None or now < end
 
 
 def told_expiry(status: ApiKeyStatus, generation: Generation) -> datetime | None:
@@ -172,6 +176,10 @@ def _moved(
     wish = until if overlap is None else later(since, overlap(since))
     wanted = max(_earliest(wish, bounds.expiry(generation)), round_up(now))
     return generation if wanted == until else generation.model_copy(update={"retires_at": wanted})
+
+
+def _first(moment: datetime, other: datetime | None) -> datetime:
+    return moment if other is None or moment < other else other
 
 
 def _earliest(moment: datetime, other: datetime | None) -> datetime:

@@ -44,7 +44,7 @@ from keywright.keys.loss import lost
 from keywright.keys.policies import may_mint
 from keywright.keys.room import make_room, may_publish, patient, waits_for_room
 from keywright.keys.secret import SecretView, adoptable, manifest
-from keywright.keys.seen import Seen, Unread
+from keywright.keys.seen import Seen, Unread, Verified
 from keywright.keys.status import compose
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class Plan:
     action: Action | None = None
     happenings: tuple[Happening, ...] = ()
     due: datetime | None = None
+    verified: Verified | None = None
+    """With nothing left to do: that the Secret, read in this pass, is as it should be."""
 
 
 def plan(seen: Seen, now: datetime, mint: Mint) -> Plan:
@@ -81,18 +83,26 @@ def plan(seen: Seen, now: datetime, mint: Mint) -> Plan:
         return _revoke_only(facts)
     step = _look(facts) or _keep_finalizer(facts) or _adopt(facts) or _activate(facts)
     step = step or _mint(facts, mint) or _mend(facts) or _restart(facts) or _report(facts)
-    return step or Plan(happenings=happenings_now(facts), due=deadline(facts))
+    return step or Plan(happenings=happenings_now(facts), due=deadline(facts), verified=_check(facts))
 
 
 def _revoke_only(facts: Facts) -> Plan:
     """Latch revocations and wait: with a wrong clock every time that is written, or gone by, is wrong."""
     if facts.generations == facts.status.keys:
-        return Plan(due=deadline(facts))
+        return Plan(due=deadline(facts), verified=_check(facts))
     status = facts.status.model_copy(update={"keys": facts.generations})
     return Plan(WriteStatus(status), happenings(facts.status, status, facts.generations))
 
 
-def fingerprint(facts: Facts) -> str:
+def _check(facts: Facts) -> Verified | None:
+    """Return that the Secret was read and found in place, if so."""
+    secret = facts.owned_secret
+    if secret is None or not _in_place(facts):
+        return None
+    return Verified(facts.now, secret.resource_version, _fingerprint(facts))
+
+
+def _fingerprint(facts: Facts) -> str:
     """Return a digest of what a check of the Secret went by, to tell whether it still holds."""
     current = facts.current
     parts = [
@@ -107,7 +117,7 @@ def fingerprint(facts: Facts) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def in_place(facts: Facts) -> bool:
+def _in_place(facts: Facts) -> bool:
     """Whether the Secret, read in this pass, carries the current value and nothing about it needs mending."""
     current = facts.current
     return facts.current_holds and facts.carried == current and not lost(facts)
@@ -125,7 +135,7 @@ def _look(facts: Facts) -> Plan | None:
 def _verified(facts: Facts) -> bool:
     """Whether the Secret is as it was when it was found in place: a watch says so, or it was lately."""
     verified, watched = facts.seen.verified, facts.seen.watched
-    if verified is None or verified.fingerprint != fingerprint(facts):
+    if verified is None or verified.fingerprint != _fingerprint(facts):
         return False
     if watched is not None:
         return watched.version == verified.version
@@ -272,7 +282,7 @@ def _reveal(facts: Facts, held: Generation) -> Plan:
 def _mend(facts: Facts) -> Plan | None:
     """Bring entries and labels of the Secret in place around the value, which stays."""
     secret, current = facts.owned_secret, facts.current
-    if secret is None or current is None or not in_place(facts):
+    if secret is None or current is None or not _in_place(facts):
         return None
     raw = secret.raw_key(facts.api_key.spec.secret.key)
     if raw is None or facts.refused_lately:
@@ -338,7 +348,7 @@ def _write(
     """Write what the status says once these generations are in it, conditions and all."""
     api_key = facts.api_key.model_copy(update={"status": status})
     # What was read of workloads before a new key is current says nothing of their restart for it.
-    after = derive(replace(facts.seen, api_key=api_key, workloads={}), facts.now)
+    after = derive(facts.seen._replace(api_key=api_key, workloads={}, terms=facts.terms), facts.now)
     composed = compose(after)
     told = happenings(facts.status, composed, after.generations)
     return Plan(WriteStatus(composed, publishes=publishes, activates=activates), told)

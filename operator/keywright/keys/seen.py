@@ -6,8 +6,9 @@ process lacks without harm: a forgotten raw value is replaced by a new one, a fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from keywright.keys.raw import RawKey
     from keywright.keys.seal import SealingKeys
     from keywright.keys.secret import SecretView
+    from keywright.keys.terms import Terms
     from keywright.keys.workload import Found
 
 
@@ -47,7 +49,7 @@ class Watched:
 class Verified:
     """When the Secret was last found as it should be, in which version and by what inputs.
 
-    See `plan.fingerprint` for the inputs.
+    `plan` says by which inputs.
     """
 
     at: datetime
@@ -64,8 +66,7 @@ class Refusal:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """One ApiKey and all that decides what becomes of it.
 
     `project` is None where it does not exist, or its namespace is not one that the operator serves
@@ -79,13 +80,13 @@ class Seen:
     away. `sealing` is None, and `reporting_possible` may be False, for an ApiKey that is being deleted.
     `rollout_restart` says whether workloads may be restarted at all; `workloads` are those read in this
     pass, `restarted` what this process has annotated them with, `restarting_since` when it first read any for
-    the current key.
+    the current key. `terms` are those that follow from all this, where they are known already.
     """
 
     api_key: ApiKey
     project: Project | None
     sealing: SealingKeys | None
-    secret: SecretView | Absent | Unread = field(default_factory=Unread)
+    secret: SecretView | Absent | Unread = Unread()
     project_readable: bool = True
     project_served: bool = True
     unreadable: str | None = None
@@ -94,10 +95,10 @@ class Seen:
     siblings: tuple[int, int] = (0, 0)
     verified: Verified | None = None
     watched: Watched | None = None
-    held: Mapping[str, RawKey] = field(default_factory=dict)
+    held: Mapping[str, RawKey] = MappingProxyType({})
     refused: frozenset[str] = frozenset()
     refusal: Refusal | None = None
-    revoked: Mapping[str, RevocationReason] = field(default_factory=dict)
+    revoked: Mapping[str, RevocationReason] = MappingProxyType({})
     revoked_whole: RevocationReason | None = None
     recorded: frozenset[str] = frozenset()
     records_possible: bool = True
@@ -105,6 +106,7 @@ class Seen:
     foreign_digests: frozenset[str] = frozenset()
     clock_trusted: bool = True
     rollout_restart: bool = False
-    workloads: Mapping[Workload, Found] = field(default_factory=dict)
-    restarted: Mapping[Workload, str] = field(default_factory=dict)
+    workloads: Mapping[Workload, Found] = MappingProxyType({})
+    restarted: Mapping[Workload, str] = MappingProxyType({})
     restarting_since: datetime | None = None
+    terms: Terms | None = None

@@ -1,25 +1,26 @@
-"""The API server as JSON in, JSON out: the official client's transport without its models.
+"""The API server as JSON in, JSON out. One call is one request: whoever calls decides about retries.
 
-Its models cost half the throughput and turn each response into a tree of objects; its lower layer
-gives us every credential there is. One call is one request: whoever calls decides about retries.
+The official client's models would cost half the throughput and turn each response into a tree of objects.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
+import orjson
 
 from keywright.kube import paths
-from keywright.kube.credentials import ConfigurationError, Credentials, Identity, before_sending
+from keywright.kube.credentials import ConfigurationError, Credentials
 from keywright.kube.errors import ApiError, NotLeadingError, TransportError, refusal
+from keywright.kube.transport import before_sending
 
-__all__ = ["ApiError", "Client", "ConfigurationError", "Identity", "Object", "TransportError"]
+__all__ = ["ApiError", "Client", "ConfigurationError", "Object", "TransportError"]
 
 Object = dict[str, Any]
 Observer = Callable[[str, str, str], None]
@@ -29,6 +30,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 LIST_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 PAGE = 500
 
+_JSON = "application/json"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -91,18 +93,19 @@ class Client:
         return await self._request("delete", "DELETE", path, body=body)
 
     async def pages(
-        self, path: str, query: dict[str, str] | None = None, *, limit: int = PAGE
+        self, path: str, query: dict[str, str] | None = None, *, limit: int = PAGE, whole: bool = False
     ) -> AsyncIterator[Object]:
-        """Read the metadata of a collection, page by page, all as of the moment of the first.
+        """Read a collection, page by page, all as of the moment of the first: metadata only, unless `whole`.
 
         ApiError 410 where it took so long that the next page is gone: start over. TransportError for what is
         no list: taken for an empty one, everything would seem to have vanished.
         """
         query = {**(query or {}), "limit": str(limit)}
+        accept = _JSON if whole else _METADATA_LIST
         token = ""
         while True:
             more = {**query, "continue": token} if token else query
-            page = await self._request("list", "GET", path, query=more, accept=_METADATA_LIST)
+            page = await self._request("list", "GET", path, query=more, accept=accept)
             match page:
                 case {"metadata": {"resourceVersion": str()} as metadata}:
                     page["items"] = page.get("items") or []  # an empty list may come as null
@@ -113,18 +116,20 @@ class Client:
             if not token:
                 return
 
-    async def watch(self, path: str, query: dict[str, str], *, silence: float) -> AsyncIterator[Object]:
-        """Follow a collection from `resourceVersion` on, metadata only: events as {type, object}.
+    async def watch(
+        self, path: str, query: dict[str, str], *, silence: float, whole: bool = False
+    ) -> AsyncIterator[Object]:
+        """Follow a collection from `resourceVersion` on: events as {type, object}; metadata unless `whole`.
 
         Ends when the server ends it. Raises ApiError for an ERROR among the events (410: list again), and
         TransportError for a line that is no event, and once nothing was heard for `silence` seconds.
         """
         resource = paths.resource_of(path)
-        headers = {"Accept": _METADATA, "Content-Type": "application/json"}
+        headers = {"Accept": _JSON if whole else _METADATA}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
         query = {**query, "watch": "true"}
         code = TransportError.code
-        response: Any = None
+        response: aiohttp.ClientResponse | None = None
         try:
             response = await self._send("GET", path, query, headers, None, timeout)
             code = str(response.status)
@@ -133,27 +138,24 @@ class Client:
                 raise refusal(
                     "watch", resource, response.status, received, response.headers.get("Retry-After")
                 )
-            async for line in response.response.content:
+            async for line in _lines(response.content):
                 yield _event(resource, line)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, ConfigurationError) as error:
             problem = type(error).__name__
             raise TransportError("watch broken", verb="watch", resource=resource, problem=problem) from None
         finally:
             if response is not None:
-                response.response.close()
+                response.close()
             self._observe("watch", resource, code)
 
     def unfenced(self) -> Client:
         """Return one on the same connections for the requests that the fence itself rests on."""
         return Client(self._credentials, self._observe)
 
-    async def refresh(self) -> bool:
-        """Read the credentials anew; return whether they are others now."""
-        return await self._credentials.refresh(self._credentials.generation)
-
-    async def identity(self) -> Identity:
-        """Return server and credentials as they are now."""
-        return await self._credentials.identity()
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return self._credentials.server
 
     async def close(self) -> None:
         """Close every connection."""
@@ -171,16 +173,19 @@ class Client:
         accept: str | None = None,
     ) -> Object:
         resource = paths.resource_of(path)
-        headers = {"Accept": accept or "application/json", "Content-Type": content_type or "application/json"}
+        headers = {"Accept": accept or _JSON}
+        if body is not None:
+            headers["Content-Type"] = content_type or _JSON
         timeout = LIST_TIMEOUT if verb == "list" else TIMEOUT
         code = TransportError.code
         try:
-            response = await self._send(method, path, query, headers, body, timeout)
-            received: bytes = await response.read()
+            sent = None if body is None else orjson.dumps(body)
+            response = await self._send(method, path, query, headers, sent, timeout)
+            received = await response.read()
             code = str(response.status)
             if response.status >= 400:
                 raise refusal(verb, resource, response.status, received, response.headers.get("Retry-After"))
-            parsed: Object = json.loads(received)
+            parsed: Object = orjson.loads(received)
         except NotLeadingError as error:
             code = error.code
             raise
@@ -199,15 +204,15 @@ class Client:
         path: str,
         query: dict[str, str] | None,
         headers: dict[str, str],
-        body: Object | None,
+        body: bytes | None,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own: it tells connecting from reading
-    ) -> Any:
+    ) -> aiohttp.ClientResponse:
         """Send a request, after a 401 once more with new credentials; the body is yet to be read."""
         generation = self._credentials.generation
         response = await self._open(method, path, query, headers, body, timeout)
         # A 401 was not acted upon, so sending the same again is safe.
         if response.status == _UNAUTHORIZED and await self._credentials.refresh(generation):
-            response.response.release()
+            response.release()
             response = await self._open(method, path, query, headers, body, timeout)
         self._note(response.status, response.headers.get("Date"))  # its time is that of the headers
         return response
@@ -218,21 +223,15 @@ class Client:
         path: str,
         query: dict[str, str] | None,
         headers: dict[str, str],
-        body: Object | None,
+        body: bytes | None,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own: it tells connecting from reading
-    ) -> Any:
-        transport = self._credentials.transport
-        method, url, headers, _, _ = await transport.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params=dict(headers),
-            auth_settings=["BearerToken"],  # without it requests are anonymous
-        )
+    ) -> aiohttp.ClientResponse:
+        authorization = await self._credentials.authorization()
+        if authorization is not None:
+            headers = {**headers, "Authorization": authorization}
         passing = before_sending.set(_freely if method == "GET" else self.fence)
         try:
-            # The body goes here as a dict: param_serialize would walk through it once more.
-            return await transport.call_api(method, url, headers, body, _request_timeout=timeout)
+            return await self._credentials.transport.send(method, path, query, headers, body, timeout)
         finally:
             before_sending.reset(passing)
 
@@ -240,17 +239,31 @@ class Client:
         if status < 500 and status != _UNAUTHORIZED:
             self.last_contact = time.monotonic()
         try:
-            self.skew = datetime.now(UTC) - parsedate_to_datetime(date) if date else self.skew
+            self.skew = datetime.now(UTC) - _time(date) if date else self.skew
         except (TypeError, ValueError):  # a proxy's idea of a date
             return
 
 
+_time = lru_cache(maxsize=4)(parsedate_to_datetime)  # many answers come in one second
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Read the lines of a stream, many at a time where they come so."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
+
+
 def _event(resource: str, line: bytes) -> Object:
     """Read one line of a watch: an object's name and version are there. ValueError where it is no event."""
-    event: Object = json.loads(line)
+    event: Object = orjson.loads(line)
     match event:
         case {"type": "ERROR", "object": {"code": int(code)} as status}:
-            raise refusal("watch", resource, code, json.dumps(status).encode(), None)
+            raise refusal("watch", resource, code, orjson.dumps(status), None)
         case {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str()}}}:
             return event
         case {"type": str(), "object": {"metadata": {"name": str(), "resourceVersion": str()}}}:

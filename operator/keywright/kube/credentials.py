@@ -10,26 +10,20 @@ import asyncio
 import hashlib
 import os
 import time
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import aiohttp
 import yaml
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from keywright.errors import KeywrightError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from keywright.kube.transport import Transport
 
 # Typed only in part.
 _client: Any = kubernetes_client
 _config: Any = kubernetes_config
 
-USER_AGENT = "keywright"  # also the manager in managedFields of what it writes
 AGAIN_AFTER = 5.0  # seconds; reading may mean to run somebody's program
 
 
@@ -39,45 +33,31 @@ class ConfigurationError(KeywrightError):
     code = "configuration"
 
 
-before_sending: ContextVar[Callable[[], None]] = ContextVar("before_sending")
-"""What a request of this task has to pass at the very last; it may raise instead."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Server and credentials at this moment, for a client that opens its own connections."""
-
-    server: str
-    verify: bool
-    ca_file: str | None
-    certificate_file: str | None
-    key_file: str | None
-    proxy: str | None
-    authorization: str | None = field(repr=False)
-
-
 class Credentials:
-    """One `ApiClient` whose credentials can be read anew."""
+    """What leads to the API server, and can be read anew."""
 
     def __init__(self, kubeconfig: str | None, configuration: Any) -> None:
         self._kubeconfig = kubeconfig
         self._configuration = configuration
         self._print = _fingerprint(configuration)
         self._refreshing = asyncio.Lock()
-        self._before: Any = None
+        self._before: Transport | None = None
         self._read_at = float("-inf")
         self.generation = 0
-        self.transport = _transport(configuration)
+        self.transport = Transport(configuration)
 
     @classmethod
     async def load(cls, kubeconfig: str | None) -> Credentials:
         """Read them; raises ConfigurationError where there are none."""
-        # Without a limit: each watch holds a connection, and the workers bound the requests beside them.
-        configuration = _client.Configuration(connection_pool_maxsize=0)
-        # Otherwise aiohttp reads ~/.netrc in a thread at every request.
-        configuration.client_session_kwargs = {"trust_env": False, "trace_configs": [_checking()]}
+        configuration = _client.Configuration()
         await _load(kubeconfig, configuration)
-        return cls(kubeconfig, configuration)
+        try:
+            return cls(kubeconfig, configuration)
+        except OSError as error:
+            problem = type(error).__name__
+            raise ConfigurationError(
+                "its certificates cannot be read", file=kubeconfig or "default", problem=problem
+            ) from None
 
     async def refresh(self, generation: int) -> bool:
         """Read them anew after a 401, unless someone did since `generation`; return whether to try again.
@@ -91,9 +71,9 @@ class Credentials:
             if time.monotonic() - self._read_at < AGAIN_AFTER:
                 return False
             self._read_at = time.monotonic()
-            before = await self._authorization()
+            before = await self.authorization()
             await _load(self._kubeconfig, self._configuration)
-            renewed = before != await self._authorization()
+            renewed = before != await self.authorization()
             fingerprint = _fingerprint(self._configuration)
             if fingerprint != self._print:
                 renewed, self._print = True, fingerprint
@@ -101,18 +81,16 @@ class Credentials:
             self.generation += renewed
             return renewed
 
-    async def identity(self) -> Identity:
-        """Return server and credentials as they are now."""
-        configuration = self._configuration
-        return Identity(
-            server=configuration.host,
-            verify=configuration.verify_ssl,
-            ca_file=configuration.ssl_ca_cert,
-            certificate_file=configuration.cert_file,
-            key_file=configuration.key_file,
-            proxy=configuration.proxy,
-            authorization=await self._authorization(),
-        )
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        server: str = self._configuration.host
+        return server
+
+    async def authorization(self) -> str | None:
+        """Return the value of the Authorization header; in-cluster tokens are read anew from time to time."""
+        value: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
+        return value
 
     async def close(self) -> None:
         """Close every connection."""
@@ -120,37 +98,11 @@ class Credentials:
             if transport is not None:
                 await transport.close()
 
-    async def _authorization(self) -> str | None:
-        value: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
-        return value
-
     async def _replace_transport(self) -> None:
         # A TLS context is fixed once made. The one before stays open: requests may be in flight on it.
         if self._before is not None:
             await self._before.close()
-        self._before, self.transport = self.transport, _transport(self._configuration)
-
-
-def _checking() -> aiohttp.TraceConfig:
-    """Call `before_sending` once a connection is there, of each attempt: aiohttp repeats a PUT by itself.
-
-    Both signals come just before what they are named after. The second one comes in a later turn of the loop,
-    and only then anything leaves, the headers included; an error there is one of the connection.
-    """
-
-    async def check(*_: object) -> None:
-        before_sending.get()()
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(check)
-    trace.on_request_chunk_sent.append(check)
-    return trace
-
-
-def _transport(configuration: Any) -> Any:
-    transport = _client.ApiClient(configuration)
-    transport.user_agent = USER_AGENT
-    return transport
+        self._before, self.transport = self.transport, Transport(self._configuration)
 
 
 async def _load(kubeconfig: str | None, configuration: Any) -> None:

@@ -1,8 +1,9 @@
-"""One collection kept up by list and watch, metadata only: who holds Secrets must not read them for it.
+"""One collection kept up by list and watch.
 
-The official client's informer asks for no bookmarks, sets no read timeout and retries without a
-pause; kopf cannot watch metadata only. The protocol is that of the Kubernetes API concepts,
-"Efficient detection of changes".
+The official client's informer asks for no bookmarks, sets no read timeout and retries without a pause; kopf's
+costs a task and a queue an object, says neither when its list is complete nor what vanished meanwhile, and
+cannot watch metadata only. The protocol is that of the Kubernetes API concepts, "Efficient detection of
+changes".
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import math
 import random
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -30,8 +32,25 @@ _SHORT = 1.0  # seconds; a watch that ends sooner did not end because its time w
 _FORBIDDEN, _GONE = 403, 410
 
 
+@dataclass(frozen=True)
+class Collection:
+    """What is listed and watched.
+
+    `whole`: with spec and status; whoever holds Secrets must not read them for their metadata. `required`:
+    where it may not be read it is asked for again soon, and nothing is settled before it may.
+    """
+
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    whole: bool = False
+    required: bool = False
+
+
 class Store(Protocol):
-    """Where what an informer learns goes; every object is metadata only."""
+    """Where what an informer learns goes."""
+
+    def listing(self, version: int) -> None:
+        """Know that a list begins, as of that version."""
 
     def receive(self, event_type: str | None, obj: dict[str, Any]) -> None:
         """Take in one event; its type is None for what a list brought."""
@@ -46,16 +65,16 @@ class Store(Protocol):
 class Informer:
     """Lists a collection, watches it from there, and begins anew where it lost the thread."""
 
-    def __init__(self, client: Client, path: str, store: Store, query: dict[str, str] | None = None) -> None:
+    def __init__(self, client: Client, collection: Collection, store: Store) -> None:
         self._client = client
-        self._path = path
+        self._collection = collection
         self._store = store
-        self._query = query or {}
         self._version: str | None = None
+        self._cut: asyncio.Timeout | None = None
         self.listed = False
         """Whether the store has been told of everything once, and of every change since."""
         self.settled = asyncio.Event()
-        """Set once it is listed, or known that it may not be."""
+        """Set once it is listed, or known that it may not be and is not required."""
 
     async def run(self) -> None:
         """Keep the store up to date, for ever."""
@@ -69,6 +88,8 @@ class Informer:
                 await self._watch()
             except (ApiError, TransportError) as error:
                 trouble = error
+            except TimeoutError:  # begin_anew
+                continue
             if time.monotonic() - begun >= _SHORT:
                 wait = _FIRST_WAIT
                 if trouble is None:
@@ -76,15 +97,31 @@ class Informer:
             pause = wait  # who ends each watch at once must not be asked without a pause
             if trouble is not None:
                 pause = self._refused(trouble, wait) if isinstance(trouble, ApiError) else wait
-                log.info("watch interrupted", path=self._path, error=str(trouble), retry_in=round(pause, 2))
+                self._say(trouble, pause)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not a secret
             wait = min(wait * 2, _LAST_WAIT)
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion up to which the store has been told of everything; 0: before the first list."""
+        return int(self._version or 0)
+
+    def begin_anew(self) -> None:
+        """Leave the watch in progress, which is not to be trusted, and list."""
+        self._version = None
+        if self._cut is not None:
+            self._cut.reschedule(asyncio.get_running_loop().time())
+
+    def _say(self, trouble: ApiError | TransportError, pause: float) -> None:
+        """Say what is wrong; what keeps everything else from beginning, aloud."""
+        say = log.warning if self._collection.required and not self.settled.is_set() else log.info
+        say("watch interrupted", path=self._collection.path, error=str(trouble), retry_in=round(pause, 2))
 
     def _refused(self, error: ApiError, wait: float) -> float:
         """Return how long to wait after a refusal; where the thread is lost, list then."""
         if error.status == _GONE:
             self._version = None
-        if error.status == _FORBIDDEN:
+        if error.status == _FORBIDDEN and not self._collection.required:
             self._close()
             return _REFUSED_WAIT
         return max(wait, error.retry_after or 0.0)
@@ -100,8 +137,11 @@ class Informer:
     async def _list(self) -> None:
         listed: set[str] = set()
         version = ""
-        async for page in self._client.pages(self._path, self._query):
-            version = version or page["metadata"]["resourceVersion"]
+        path, query, whole = self._collection.path, self._collection.query, self._collection.whole
+        async for page in self._client.pages(path, query, whole=whole):
+            if not version:
+                version = page["metadata"]["resourceVersion"]
+                self._store.listing(int(version))
             for obj in page.get("items") or ():
                 listed.add(f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}")
                 self._store.receive(None, obj)
@@ -113,13 +153,18 @@ class Informer:
     async def _watch(self) -> None:
         """Follow the changes until the server ends the watch. Raises ApiError 410 where they are too old."""
         query = {
-            **self._query,
+            **self._collection.query,
             "resourceVersion": self._version or "",
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_FOR),
         }
-        async for event in self._client.watch(self._path, query, silence=SILENCE):
-            obj = event["object"]
-            if event["type"] != "BOOKMARK":
-                self._store.receive(event["type"], obj)
-            self._version = obj["metadata"]["resourceVersion"]
+        path, whole = self._collection.path, self._collection.whole
+        try:
+            async with asyncio.timeout(None) as self._cut:
+                async for event in self._client.watch(path, query, silence=SILENCE, whole=whole):
+                    obj = event["object"]
+                    if event["type"] != "BOOKMARK":
+                        self._store.receive(event["type"], obj)
+                    self._version = obj["metadata"]["resourceVersion"]
+        finally:
+            self._cut = None

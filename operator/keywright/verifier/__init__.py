@@ -1,0 +1,1 @@
+"""The verifier: answers a proxy, for every request, whether the key in it is good."""

@@ -111,7 +111,8 @@ def test_a_missing_or_broken_kubeconfig_is_named(tmp_path: Any, content: str | N
 
 def test_without_the_extra_it_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "kopf" else found(name))
+    missing = {"kubernetes"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else found(name))
     result = run("operator")
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert 'pip install "keywright[operator]"' in result.output
@@ -157,3 +158,20 @@ def test_it_competes_for_the_lease_that_is_named(
 ) -> None:
     assert run("operator", *arguments).exit_code == 0
     assert started[0].lease_name == lease
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [
+        (["--trusted-proxies", "10.0.0.1/8"], "give such as 127.0.0.0/8"),
+        (["--client-ip-header", "a b"], "give such as X-Forwarded-For"),
+        (["--max-staleness", "5 minutes"], "write a duration"),
+        (["--max-staleness", "10s"], "at least 30s"),
+        (["--namespaces", "Team_A"], "give names such as team-a"),
+        (["--limits-store", "redis://x"], "No such option"),
+    ],
+)
+def test_a_verifier_that_cannot_start_like_this_says_so_in_one_line(flags: list[str], remedy: str) -> None:
+    result = run("verifier", *flags)
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert remedy in result.output

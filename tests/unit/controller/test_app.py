@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from datetime import timedelta
 from typing import Any
@@ -118,10 +117,6 @@ async def test_in_the_system_namespace_only_revocations_count() -> None:
         app.receive(kind, "ADDED", obj(5, namespace="system"))
     app.receive("apikey", "ADDED", obj(5))
     assert [kind for kind, _, _ in seen(app)] == ["revocation", "apikey"]
-
-
-async def test_kopf_copies_it_for_each_object_and_gets_the_same(app: App) -> None:
-    assert copy.copy(app) is app
 
 
 async def test_ready_says_what_is_missing(app: App) -> None:

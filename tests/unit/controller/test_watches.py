@@ -1,4 +1,4 @@
-"""Which Secrets and Namespaces are watched, and what is known where they may not be."""
+"""What is watched, and what is known where it may not be."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from keywright.controller.cache import NAMESPACE, SECRET, Cache
 from keywright.controller.ports import Realm
 from keywright.controller.watches import Watches
+from keywright.kube import informer
 from keywright.kube.errors import ApiError
 
 if TYPE_CHECKING:
@@ -26,11 +27,15 @@ class Guarded:
         self.forbidden = set(forbidden)
         self.broken = asyncio.Event()
 
-    async def pages(self, path: str, _query: object) -> AsyncIterator[dict[str, Any]]:
+    async def pages(self, path: str, _query: object, *, whole: bool) -> AsyncIterator[dict[str, Any]]:
+        assert whole is ("keywright.dev" in path), "of Secrets never more than the metadata"
         self._guard(path)
         yield {"metadata": {"resourceVersion": "7"}, "items": []}
 
-    async def watch(self, path: str, _query: object, *, silence: float) -> AsyncIterator[dict[str, Any]]:
+    async def watch(
+        self, path: str, _query: object, *, silence: float, whole: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        assert whole is ("keywright.dev" in path)
         await self.broken.wait()
         self._guard(path)
         await asyncio.sleep(silence)
@@ -109,7 +114,50 @@ async def test_where_namespaces_may_not_be_watched_secrets_are_all_the_same() ->
         assert lost == []
 
 
-async def test_with_nothing_to_watch_it_does_not_end() -> None:
-    async with running(make(Guarded(), SERVED, secrets=False)) as task:
-        _, pending = await asyncio.wait({task}, timeout=0.1)
-        assert pending == {task}
+async def test_a_namespace_in_which_nothing_may_be_listed_keeps_no_other_waiting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with running(make(Guarded("closed"), SERVED, secrets=False)):
+        (warning,) = [line for line in capsys.readouterr().out.splitlines() if "--namespaces" in line]
+        assert "closed" in warning
+
+
+@pytest.mark.parametrize(
+    ("realm", "forbidden"),
+    [(Realm(), "apikeys"), (Realm(), "revocations"), (SERVED, "system")],
+    ids=["the ApiKeys", "the Revocations", "the Revocations of the system namespace"],
+)
+async def test_without_what_it_cannot_do_without_it_waits(
+    realm: Realm, forbidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer, "_FIRST_WAIT", 0.01)
+    client = Guarded(forbidden)
+    watches = make(client, realm)
+    task = asyncio.create_task(watches.run())
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watches.settled(), 0.2)
+        client.forbidden.clear()
+        await asyncio.wait_for(watches.settled(), 10)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_api_key_that_vanished_is_told_of_as_it_was_last_known() -> None:
+    cache, told = Cache(), []
+    metadata = {"namespace": "shop", "name": "checkout", "uid": "u1", "resourceVersion": "5"}
+    cache.put("apikey", {"metadata": metadata, "status": {"keys": [{"id": "a" * 16}]}})
+    watches = Watches(
+        Guarded(),  # type: ignore[arg-type]
+        cache,
+        Realm(),
+        lambda kind, event, obj: told.append((kind, event, obj)),
+        secrets=False,
+        lost=Lost(),
+    )
+    async with running(watches):
+        ((kind, event, obj),) = told
+        assert ("apikey", "DELETED", "u1") == (kind, event, obj["metadata"]["uid"])
+        assert [{"id": "a" * 16}] == obj["status"]["keys"]
+        assert obj["metadata"]["resourceVersion"] == "7", "what is older than the list cannot bring it back"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -94,7 +93,7 @@ def test_nothing_keeps_it_from_going(matter: str) -> None:
 def test_without_a_system_namespace_it_goes_on_without_records() -> None:
     store, operator = rotated()
     store.delete()
-    facts = derive(replace(operator.look(), records_possible=False), store.now)
+    facts = derive(operator.look()._replace(records_possible=False), store.now)
 
     action, _, _ = next_step(facts)
 
@@ -153,7 +152,7 @@ def test_without_our_finalizer_the_records_are_written_all_the_same_and_nothing_
 def test_with_a_wrong_clock_even_what_seems_to_have_ended_has_a_record() -> None:
     store, operator = rotated()
     store.delete()
-    seen = replace(operator.look(), clock_trusted=False)
+    seen = operator.look()._replace(clock_trusted=False)
 
     step = plan(seen, store.now + timedelta(days=1000), operator.mint)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -156,13 +155,13 @@ def test_after_it_only_those_stop_it_that_the_contract_names(
 def test_a_quota_counts_only_before_the_first_key() -> None:
     for store, expected in ((unminted(), "QuotaExceeded"), (minted(), "Active")):
         project(store)["spec"]["limits"] = {"maxKeys": 1}
-        seen = replace(Operator(store, number=1).look(), siblings=(1, 0))
+        seen = Operator(store, number=1).look()._replace(siblings=(1, 0))
         assert expected == verdict(derive(seen, store.now), None).reason.value
 
 
 def test_a_project_that_cannot_be_read_stops_rotation_and_says_so() -> None:
     store = minted()
-    seen = replace(Operator(store, number=1).look(), project=None, project_readable=False)
+    seen = Operator(store, number=1).look()._replace(project=None, project_readable=False)
     facts = derive(seen, store.now)
 
     assert ReadyReason.PROJECT_INVALID is verdict(facts, None).reason
@@ -171,7 +170,7 @@ def test_a_project_that_cannot_be_read_stops_rotation_and_says_so() -> None:
 
 def test_a_terminating_namespace_stops_every_mint() -> None:
     seen = Operator(minted(), number=1).look()
-    assert not may_mint(derive(replace(seen, namespace_terminating=True), new_store().now + seconds(60)))
+    assert not may_mint(derive(seen._replace(namespace_terminating=True), new_store().now + seconds(60)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keywright.kube import informer, paths
-from keywright.kube.informer import Informer
+from keywright.kube.informer import Collection, Informer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,11 @@ class Store:
 
     known: dict[str, str] = field(default_factory=dict)
     lists: list[tuple[set[str], int]] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
     closures: int = 0
+
+    def listing(self, version: int) -> None:
+        self.begun.append(version)
 
     def receive(self, event_type: str | None, obj: Json) -> None:
         name = obj["metadata"]["name"]
@@ -83,7 +87,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def run(client: Client, server: Any, done: Callable[[], object]) -> tuple[Informer, Store]:
     """Let an informer run until it has asked enough: it asks again only once it is done with an answer."""
     store = Store()
-    under_test = Informer(client, paths.secrets(), store, {"fieldSelector": "type=x"})
+    under_test = Informer(client, Collection(paths.secrets(), {"fieldSelector": "type=x"}), store)
     task = asyncio.create_task(under_test.run())
     try:
         async with asyncio.timeout(60):
@@ -174,7 +178,7 @@ async def test_a_server_to_which_everything_is_too_old_is_asked_less_and_less_of
             server.answer(body=listed(7))
         server.answer(410, GONE)
     server.answer(body=listed(8))
-    task = asyncio.create_task(Informer(client, paths.secrets(), Store()).run())
+    task = asyncio.create_task(Informer(client, Collection(paths.secrets()), Store()).run())
     async with asyncio.timeout(10):
         while server.answers:
             await asyncio.wait({task}, timeout=0.005)
@@ -193,7 +197,7 @@ async def test_a_watch_that_has_held_ends_the_long_waits(
         server.answer(body=watched(("ERROR", GONE)))
         server.answer(body=listed(8))
     server.answer(body=b"")
-    task = asyncio.create_task(Informer(client, paths.secrets(), Store()).run())
+    task = asyncio.create_task(Informer(client, Collection(paths.secrets()), Store()).run())
     async with asyncio.timeout(10):
         while server.answers:
             await asyncio.wait({task}, timeout=0.005)

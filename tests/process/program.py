@@ -40,7 +40,7 @@ class StandIn:
         _tell(system_namespace=options.realm.system_namespace)
 
     def observe(self, kind: str, event_type: str | None, obj: dict[str, Any]) -> None:
-        """Tell of the event and wake its object, if kopf is who watches it."""
+        """Tell of the event and wake its object, if it is one of our kinds."""
         if kind not in KINDS:
             return
         metadata = obj["metadata"]

@@ -57,7 +57,7 @@ class Kube:
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     def install_crds(self) -> None:
-        """Install the three kinds, accepting anything: what kopf does depends on nothing else."""
+        """Install the three kinds, accepting anything: what the process does depends on nothing else."""
         self.apply(*(_crd(kind, plural) for kind, plural in PLURALS.items()))
         names = [f"crd/{plural}.{GROUP}" for plural in PLURALS.values()]
         self("wait", "--for=condition=Established", "--timeout=120s", *names)
@@ -187,7 +187,7 @@ class Operator:
 @pytest.fixture(scope="session")
 def kube() -> Iterator[Kube]:
     """A cluster of these tests alone: it loses its CRDs. One that was given gets them back."""
-    name = f"{NAME}-kopf"
+    name = f"{NAME}-process"
     cluster.down(name)  # what a run that was killed has left
     kubeconfig = cluster.up(name)
     kube = Kube(kubeconfig)

@@ -1,0 +1,165 @@
+"""/authz as an ASGI application: one request in, one verdict out.
+
+No routing framework and no middleware stand on this way, and nothing on it waits, except for a store of rate
+limits that verifiers share. Whatever goes wrong in here denies with 403, which each proxy passes on: a 5xx
+would be taken for a verifier that is away, and some proxies can be told to let requests pass then.
+"""
+
+from __future__ import annotations
+
+import time
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from keywright.decision.code import Code
+from keywright.decision.decide import decide
+from keywright.decision.limits import Taken
+from keywright.decision.outcome import PUBLIC, Allowed
+from keywright.verifier.answers import UNFORESEEN, Answer, Answers, Refusals
+from keywright.verifier.asgi import raw_target, respond
+from keywright.verifier.dialects import Proxies, Reader, Reading, readers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from keywright.decision.index import Index
+    from keywright.decision.limits import Store
+    from keywright.decision.outcome import Denied
+    from keywright.verifier.asgi import Receive, Scope, Send
+    from keywright.verifier.metrics import Metrics
+    from keywright.verifier.readiness import Readiness
+
+log = structlog.get_logger("keywright.verifier")
+
+_SECONDS_BETWEEN_LINES = 1.0
+
+
+class _Way(NamedTuple):
+    reader: Reader
+    answers: Answers
+
+
+class Verifier:
+    """Decides about what proxies ask.
+
+    `clock` tells epoch seconds, `monotonic` the seconds that `Readiness` counts in.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        readiness: Readiness,
+        store: Store,
+        metrics: Metrics,
+        proxies: Proxies,
+        allow_preflight: bool = False,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index = index
+        self._readiness = readiness
+        self._store = store
+        self._metrics = metrics
+        self._allow_preflight = allow_preflight
+        self._clock = clock
+        self._monotonic = monotonic
+        self._ways = {name: _Way(reader, Answers(name.decode())) for name, reader in readers(proxies).items()}
+        self.refusals = Refusals()
+        self._next_line = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as any ASGI application does."""
+        answer = self.answer(scope)
+        await respond(answer, scope, receive, send)
+
+    def answer(self, scope: Scope) -> Answer | Awaitable[Answer]:
+        """Answer a request, whose body nobody asks for; an awaitable where the rate limits are elsewhere."""
+        begun = perf_counter()
+        try:
+            return self._answer(scope, begun)
+        except Exception as error:  # noqa: BLE001  whatever it is, the request is denied
+            return self._unforeseen(error, begun)
+
+    def _answer(self, scope: Scope, begun: float) -> Answer | Awaitable[Answer]:
+        path, _, query = raw_target(scope).partition(b"?")
+        parts = path.split(b"/", 5)
+        way = self._ways.get(parts[2]) if len(parts) > 2 and parts[1] == b"authz" and not parts[0] else None
+        if way is None:
+            return self.refusals.not_found()
+        reading = self._read(way.reader, scope, parts, query)
+        if not isinstance(reading, Reading):
+            self._metrics.count("", reading, perf_counter() - begun)
+            return way.answers.refuse(reading)
+        now = self._clock()
+        decision = decide(self._index, reading.request, now)
+        if not isinstance(decision, Allowed):
+            return self._denied(way, decision, reading, begun)
+        project = reading.request.project
+        if not decision.buckets:
+            self._metrics.count(project, "allowed", perf_counter() - begun)
+            return way.answers.allow(decision, None)
+        taken = self._store.take(decision.buckets, now)
+        if isinstance(taken, Taken):
+            return self._limited(way, decision, project, taken, begun)
+        return self._when_taken(way, decision, project, taken, begun)
+
+    def _read(self, reader: Reader, scope: Scope, parts: list[bytes], query: bytes) -> Reading | Code:
+        if self._monotonic() > self._readiness.trusted_until:
+            return Code.NOT_READY
+        if len(parts) < 5:
+            return Code.PROJECT_NOT_FOUND
+        # Whatever bytes these are: a name that is none is the name of no Project.
+        project = (parts[3] + b"/" + parts[4]).decode("latin-1")
+        rest = b"/" + parts[5] if len(parts) == 6 else b"/"
+        peer = scope["client"]
+        reading = reader.read(
+            project, scope["method"], rest, query, scope["headers"], peer[0] if peer else ""
+        )
+        if isinstance(reading, Reading) and reading.overridden and self._has_routes(project):
+            return Code.INVALID_REQUEST
+        return reading
+
+    def _has_routes(self, project: str) -> bool:
+        terms = self._index.projects.get(project)
+        return terms is not None and terms.has_routes
+
+    def _denied(self, way: _Way, denied: Denied, reading: Reading, begun: float) -> Answer:
+        project = reading.request.project
+        if self._allow_preflight and reading.preflight and denied.code is Code.UNAUTHORIZED:
+            self._metrics.count(project, "allowed", perf_counter() - begun)
+            return way.answers.allow(PUBLIC, None)
+        known = "" if denied.code is Code.PROJECT_NOT_FOUND else project
+        self._metrics.count(known, denied.code, perf_counter() - begun)
+        return way.answers.deny(denied, project)
+
+    def _limited(self, way: _Way, allowed: Allowed, project: str, taken: Taken, begun: float) -> Answer:
+        if taken.allowed:
+            self._metrics.count(project, "allowed", perf_counter() - begun)
+            return way.answers.allow(allowed, taken)
+        self._metrics.count(project, Code.RATE_LIMITED, perf_counter() - begun)
+        return way.answers.limit(allowed, taken)
+
+    async def _when_taken(
+        self,
+        way: _Way,
+        allowed: Allowed,
+        project: str,
+        taken: Awaitable[Taken],
+        begun: float,
+    ) -> Answer:
+        try:
+            return self._limited(way, allowed, project, await taken, begun)
+        except Exception as error:  # noqa: BLE001  as above
+            return self._unforeseen(error, begun)
+
+    def _unforeseen(self, error: Exception, begun: float) -> Answer:
+        self._metrics.count("", UNFORESEEN, perf_counter() - begun)
+        moment = self._monotonic()
+        if moment >= self._next_line:
+            # Who finds a way to provoke it must not fill the disk with it.
+            self._next_line = moment + _SECONDS_BETWEEN_LINES
+            log.error("a request was denied because of an unforeseen error", exc_info=error)
+        return self.refusals.unforeseen()
