@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from keywright.verifier.answers import Answer, Refusals
 from keywright.verifier.asgi import raw_target, respond
+from keywright.verifier.metrics import Metrics
 from keywright.verifier.ops import Ops
 from keywright.verifier.server import Server
 
@@ -30,12 +31,16 @@ class Reply(NamedTuple):
 class Echo:
     """Answers with the raw target; paths under /later are answered a moment later, in a task."""
 
-    def __init__(self) -> None:
-        self.refusals = Refusals()
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or Metrics()
         self.release = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(self.answer(scope), scope, receive, send)
+
+    def malformed(self, status: int) -> Answer:
+        self._metrics.malformed += 1
+        return Refusals().malformed(status)
 
     def answer(self, scope: Scope) -> Answer | Awaitable[Answer]:
         body = raw_target(scope)
@@ -81,6 +86,7 @@ class Wire:
     async def reply(self, *, to_head: bool = False) -> Reply:
         async with asyncio.timeout(10):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            assert head.startswith("HTTP/1.1 ")
             first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
             headers = dict(line.split(": ", 1) for line in lines)
             length = 0 if to_head else int(headers.get("content-length", 0))
@@ -94,7 +100,7 @@ class Wire:
 
 @contextlib.asynccontextmanager
 async def connected(port: int) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
     try:
         yield Wire(reader, writer)
     finally:

@@ -33,10 +33,7 @@ if TYPE_CHECKING:
 UNFORESEEN = "internal_error"
 """The code of a denial that the verifier itself is at fault for."""
 
-_LIMITS = (
-    b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n"
-    b"ratelimit-policy: %b\r\nratelimit: %b\r\n"
-)
+_MOST_PASSES = 16_384  # keys whose headers are kept ready, some 20 MB in all
 _MICROSECONDS = 1_000_000
 
 _ID_DIGITS = 20
@@ -83,12 +80,13 @@ class Answers:
         nginx = dialect == "nginx"
         self._denials = {code: _Denial(code.status, code, code.message, nginx=nginx) for code in Code}
         stripped = [(b"x-envoy-auth-headers-to-remove", _STRIPPED)] if dialect == "envoy" else []
+        self._passes: dict[int, _Passing] = {}
         self._allow = header_lines([(b"content-length", b"0"), _NO_STORE, *stripped])
 
     def allow(self, allowed: Allowed, taken: Taken | None) -> Answer:
         """Answer that the request may pass, as whom, and what is left of its limits."""
-        head = header_lines(allowed.headers) + self._allow
-        return Answer(200, head + _limits(allowed, taken) if taken else head, b"")
+        passing = self._passing(allowed)
+        return Answer(200, passing.head + passing.limits(taken) if taken else passing.head, b"")
 
     def deny(self, denied: Denied, project: str) -> Answer:
         """Answer that the request may not pass; `project` is `namespace/name`."""
@@ -102,8 +100,18 @@ class Answers:
     def limit(self, allowed: Allowed, taken: Taken) -> Answer:
         """Answer that the request may not pass yet."""
         wait = max(1, ceil(taken.retry_after))
-        more = b"retry-after: %d\r\n%b" % (wait, _limits(allowed, taken))
+        more = b"retry-after: %d\r\n%b" % (wait, self._passing(allowed).limits(taken))
         return self._denials[Code.RATE_LIMITED].answer(self._next_id(), more)
+
+    def _passing(self, allowed: Allowed) -> _Passing:
+        # By identity, for the index makes a new one whenever anything in it changes. What is kept here holds
+        # on to it, so no other object can come to have its id.
+        known = self._passes.get(id(allowed))
+        if known is None:
+            if len(self._passes) >= _MOST_PASSES:
+                self._passes.clear()
+            known = self._passes[id(allowed)] = _Passing(allowed, header_lines(allowed.headers) + self._allow)
+        return known
 
 
 class Refusals:
@@ -177,34 +185,46 @@ def _challenge(denied: Denied, project: str) -> bytes:
     return header_lines([(b"www-authenticate", value.encode("ascii"))])
 
 
-def _limits(allowed: Allowed, taken: Taken) -> bytes:
-    owner = allowed.entry.uid if allowed.entry else ""
-    policies = _policies(tuple([(bucket.owner == owner, bucket.rule) for bucket in taken.buckets]))
-    parts = []
-    tightest = None
-    for name, bucket, missing in zip(policies.names, taken.buckets, taken.missing, strict=True):
-        left = (bucket.capacity - missing) // bucket.cost
-        full_in = missing / bucket.requests / _MICROSECONDS
-        parts.append(b"%b;r=%d;t=%d" % (name, left, ceil(full_in)))
-        if tightest is None or left < tightest[1]:
-            tightest = (bucket.rule.burst, left, ceil(taken.now + full_in))
-    return _LIMITS % (*(tightest or ()), policies.header, b", ".join(parts))
+class _Passing:
+    """What is the same whenever a key is let through."""
 
+    __slots__ = ("_limits", "allowed", "head")
 
-class _Policies(NamedTuple):
-    names: tuple[bytes, ...]
-    header: bytes
+    def __init__(self, allowed: Allowed, head: bytes) -> None:
+        self.allowed = allowed
+        self.head = head
+        owner = allowed.entry.uid if allowed.entry is not None else ""
+        self._limits = _policies(tuple([(bucket.owner == owner, bucket.rule) for bucket in allowed.buckets]))
+
+    def limits(self, taken: Taken) -> bytes:
+        """Return the headers that say what is left of the limits."""
+        numbers: list[int] = []
+        limit = least = reset = 0
+        for bucket, missing in zip(taken.buckets, taken.missing, strict=True):
+            left = (bucket.capacity - missing) // bucket.cost
+            full_in = missing / (bucket.requests * _MICROSECONDS)
+            if not numbers or left < least:
+                limit, least, reset = bucket.rule.burst, left, ceil(taken.now + full_in)
+            numbers += (left, ceil(full_in))
+        return self._limits % (*numbers, limit, least, reset)
 
 
 @lru_cache(maxsize=1024)
-def _policies(rules: tuple[tuple[bool, Rule], ...]) -> _Policies:
-    """Name the policies; each rule comes with whether it is the key's own."""
+def _policies(rules: tuple[tuple[bool, Rule], ...]) -> bytes:
+    """Return the headers with holes for the numbers; each rule comes with whether it is the key's own."""
     counts = {True: itertools.count(1), False: itertools.count(1)}
-    names, policies = [], []
+    policies, standings = [], []
     for own, rule in rules:
         number = next(counts[own])
         name = ("key" if own else "project") + (f"-{number}" if number > 1 else "")
         window = max(1, ceil(rule.burst * rule.period / rule.requests))
-        names.append(f'"{name}"'.encode())
-        policies.append(f'"{name}";q={rule.burst};w={window}'.encode())
-    return _Policies(tuple(names), b", ".join(policies))
+        policies.append(f'"{name}";q={rule.burst};w={window}')
+        standings.append(f'"{name}";r=%d;t=%d')
+    lines = (
+        f"ratelimit-policy: {', '.join(policies)}",
+        f"ratelimit: {', '.join(standings)}",
+        "x-ratelimit-limit: %d",
+        "x-ratelimit-remaining: %d",
+        "x-ratelimit-reset: %d",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode()

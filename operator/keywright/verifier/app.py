@@ -8,7 +8,6 @@ would be taken for a verifier that is away, and some proxies can be told to let 
 from __future__ import annotations
 
 import time
-from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -67,7 +66,7 @@ class Verifier:
         self._clock = clock
         self._monotonic = monotonic
         self._ways = {name: _Way(reader, Answers(name.decode())) for name, reader in readers(proxies).items()}
-        self.refusals = Refusals()
+        self._refusals = Refusals()
         self._next_line = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,21 +76,26 @@ class Verifier:
 
     def answer(self, scope: Scope) -> Answer | Awaitable[Answer]:
         """Answer a request, whose body nobody asks for; an awaitable where the rate limits are elsewhere."""
-        begun = perf_counter()
+        begun = self._monotonic()
         try:
             return self._answer(scope, begun)
         except Exception as error:  # noqa: BLE001  whatever it is, the request is denied
             return self._unforeseen(error, begun)
+
+    def malformed(self, status: int) -> Answer:
+        """Answer what is no request at all."""
+        self._metrics.malformed += 1
+        return self._refusals.malformed(status)
 
     def _answer(self, scope: Scope, begun: float) -> Answer | Awaitable[Answer]:
         path, _, query = raw_target(scope).partition(b"?")
         parts = path.split(b"/", 5)
         way = self._ways.get(parts[2]) if len(parts) > 2 and parts[1] == b"authz" and not parts[0] else None
         if way is None:
-            return self.refusals.not_found()
-        reading = self._read(way.reader, scope, parts, query)
+            return self._refusals.not_found()
+        reading = self._read(way.reader, scope, parts, query, begun)
         if not isinstance(reading, Reading):
-            self._metrics.count("", reading, perf_counter() - begun)
+            self._metrics.count("", reading, self._monotonic() - begun)
             return way.answers.refuse(reading)
         now = self._clock()
         decision = decide(self._index, reading.request, now)
@@ -99,15 +103,17 @@ class Verifier:
             return self._denied(way, decision, reading, begun)
         project = reading.request.project
         if not decision.buckets:
-            self._metrics.count(project, "allowed", perf_counter() - begun)
+            self._metrics.count(project, "allowed", self._monotonic() - begun)
             return way.answers.allow(decision, None)
         taken = self._store.take(decision.buckets, now)
         if isinstance(taken, Taken):
             return self._limited(way, decision, project, taken, begun)
         return self._when_taken(way, decision, project, taken, begun)
 
-    def _read(self, reader: Reader, scope: Scope, parts: list[bytes], query: bytes) -> Reading | Code:
-        if self._monotonic() > self._readiness.trusted_until:
+    def _read(
+        self, reader: Reader, scope: Scope, parts: list[bytes], query: bytes, now: float
+    ) -> Reading | Code:
+        if now > self._readiness.trusted_until:
             return Code.NOT_READY
         if len(parts) < 5:
             return Code.PROJECT_NOT_FOUND
@@ -129,17 +135,17 @@ class Verifier:
     def _denied(self, way: _Way, denied: Denied, reading: Reading, begun: float) -> Answer:
         project = reading.request.project
         if self._allow_preflight and reading.preflight and denied.code is Code.UNAUTHORIZED:
-            self._metrics.count(project, "allowed", perf_counter() - begun)
+            self._metrics.count(project, "allowed", self._monotonic() - begun)
             return way.answers.allow(PUBLIC, None)
         known = "" if denied.code is Code.PROJECT_NOT_FOUND else project
-        self._metrics.count(known, denied.code, perf_counter() - begun)
+        self._metrics.count(known, denied.code, self._monotonic() - begun)
         return way.answers.deny(denied, project)
 
     def _limited(self, way: _Way, allowed: Allowed, project: str, taken: Taken, begun: float) -> Answer:
         if taken.allowed:
-            self._metrics.count(project, "allowed", perf_counter() - begun)
+            self._metrics.count(project, "allowed", self._monotonic() - begun)
             return way.answers.allow(allowed, taken)
-        self._metrics.count(project, Code.RATE_LIMITED, perf_counter() - begun)
+        self._metrics.count(project, Code.RATE_LIMITED, self._monotonic() - begun)
         return way.answers.limit(allowed, taken)
 
     async def _when_taken(
@@ -156,10 +162,10 @@ class Verifier:
             return self._unforeseen(error, begun)
 
     def _unforeseen(self, error: Exception, begun: float) -> Answer:
-        self._metrics.count("", UNFORESEEN, perf_counter() - begun)
+        self._metrics.count("", UNFORESEEN, self._monotonic() - begun)
         moment = self._monotonic()
         if moment >= self._next_line:
             # Who finds a way to provoke it must not fill the disk with it.
             self._next_line = moment + _SECONDS_BETWEEN_LINES
             log.error("a request was denied because of an unforeseen error", exc_info=error)
-        return self.refusals.unforeseen()
+        return self._refusals.unforeseen()

@@ -90,20 +90,19 @@ class Reader:
         `method`, `rest` and `query` are the request's own, `rest` being the path behind the Project. `peer`
         is the address of who is connected; empty where there is none.
         """
-        meanings = self._meanings
-        told: dict[int, tuple[bytes, ...]] = {}
+        find = self._meanings.get
+        told: list[tuple[bytes, ...]] = [()] * 9
         for name, value in headers:
-            meaning = meanings.get(name)
+            meaning = find(name)
             if meaning is not None:
-                told[meaning] = (*told[meaning], value) if meaning in told else (value,)
-        if _REFUSED in told:
+                told[meaning] += (value,)
+        if told[_REFUSED]:
             return Code.INVALID_REQUEST
         trusted = self._trusts(peer)
         if self._own_target:
             asked = target.read_parts(rest, query)
         else:
-            methods = told.get(_METHOD, ())
-            paths = told.get(_PATH, ())
+            methods, paths = told[_METHOD], told[_PATH]
             if not trusted or len(methods) != 1 or len(paths) != 1 or not _METHOD_FORM.fullmatch(methods[0]):
                 return Code.INVALID_REQUEST
             method = methods[0].decode("ascii")
@@ -111,22 +110,20 @@ class Reader:
             asked = None if raw is None else target.read(raw)
         if asked is None:
             return Code.INVALID_PATH
-        client = told.get(_CLIENT)
+        path, asked_query = asked
+        client = self._client(told[_CLIENT]) if trusted and told[_CLIENT] else None
         request = Request(
             project,
             method,
-            asked.path,
-            asked.query,
-            told.get(_AUTHORIZATION, ()),
-            told.get(_API_KEY, ()),
-            told.get(_ORIGIN, ()),
-            self._client(client) if trusted and client else None,
+            path,
+            asked_query,
+            told[_AUTHORIZATION],
+            told[_API_KEY],
+            told[_ORIGIN],
+            client,
         )
-        return Reading(
-            request,
-            _OVERRIDE in told,
-            method == "OPTIONS" and _PREFLIGHT in told and _is_preflight(request),
-        )
+        preflight = method == "OPTIONS" and bool(told[_PREFLIGHT]) and _is_preflight(request)
+        return Reading(request, bool(told[_OVERRIDE]), preflight)
 
     def _client(self, values: tuple[bytes, ...]) -> str | None:
         entries = values[0].split(b",") if len(values) == 1 else b",".join(values).split(b",")

@@ -37,12 +37,11 @@ class Server:
     """Serves both applications until it is closed."""
 
     def __init__(self, *, traffic: Verifier, ops: Ops) -> None:
-        refusals = traffic.refusals
         self._listeners = {
             "traffic": _Listener(
-                traffic, _IDLE, partial(Connection, at_once=traffic.answer, refusals=refusals)
+                traffic, _IDLE, partial(Connection, at_once=traffic.answer, malformed=traffic.malformed)
             ),
-            "ops": _Listener(ops, _IDLE_OPS, partial(Connection, refusals=refusals)),
+            "ops": _Listener(ops, _IDLE_OPS, partial(Connection, malformed=traffic.malformed)),
         }
         self._serving: list[asyncio.Task[None]] = []
 

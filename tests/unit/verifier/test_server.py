@@ -45,8 +45,12 @@ async def test_who_does_not_read_the_answers_is_not_answered_without_end() -> No
     request = get("/" + "a" * 20_000)
     async with running(Echo()) as at, connected(at.port) as wire:
         sending = asyncio.create_task(wire.send(request * 2000))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.05)
         (connection,) = at.server._listeners["traffic"].server_state.connections
+        async with asyncio.timeout(10):
+            while not connection.transport.get_write_buffer_size():  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.5)
         assert connection.transport.get_write_buffer_size() < 1_000_000
         for _ in range(2000):
             assert (await wire.reply()).status == 200
