@@ -15,18 +15,19 @@ call costs is mostly its way there and back.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from keywright.decision.limits import Standing, Taken
+from keywright.decision.limits import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from keywright.decision.limits import Bucket, Rule
+    from keywright.decision.limits import Bucket
 
 # ARGV[1] says how many keys each request has, "2 1 2"; then comes "requests period burst" of each key.
-# The answer has a line for each request: the bucket that denies it, or 0, and three numbers for each key.
+# The answer has a line for each request: the bucket that denies it, or 0, and of each key what is used of it
+# and for how many microseconds it has been coming back. What is missing of a bucket may be too much for a
+# float, so whoever asks works it out.
 LUA = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -51,9 +52,6 @@ local function bucket(i)
   return one
 end
 
--- Divides before it multiplies where a whole result is wanted of what does not fit into a float.
-local function time_of(one, used) return used / one.requests * one.period - (now - one.since) end
-
 local answer, first = {}, 1
 for size in string.gmatch(ARGV[1], '%d+') do
   local last, denied = first + tonumber(size) - 1, 0
@@ -70,34 +68,29 @@ for size in string.gmatch(ARGV[1], '%d+') do
       one.used = one.used + 1
       changed[KEYS[i]] = one
     end
-    local back = math.floor((now - one.since) * one.requests / one.period)
-    line[#line + 1] = string.format('%d %d %d', math.min(one.burst, one.burst - one.used + back),
-      math.ceil(time_of(one, one.used)), math.max(0, math.ceil(time_of(one, one.used + 1 - one.burst))))
+    line[#line + 1] = string.format('%d %d', one.used, now - one.since)
   end
   answer[#answer + 1] = table.concat(line, ' ')
   first = last + 1
 end
 
 for name, one in pairs(changed) do
-  local expires = math.max(0, math.ceil(time_of(one, one.used) / 1000)) + 1
+  local microseconds = one.used / one.requests * one.period - (now - one.since)
+  local expires = math.max(0, math.ceil(microseconds / 1000)) + 1
   redis.call('SET', name, string.format('%d:%d', one.since, one.used), 'PX', string.format('%d', expires))
 end
 return table.concat(answer, '\\n')
 """
 
-_MICROSECONDS = 1_000_000
 _PREFIX = b"keywright:limit:"
 
 
 def arguments(requests: Sequence[Sequence[Bucket]]) -> tuple[int, list[bytes]]:
     """Return the number of keys of several requests' buckets, and the script's keys and arguments."""
     buckets = [bucket for request in requests for bucket in request]
-    rules = [_rule(bucket.rule) for bucket in buckets]
-    names = [
-        b"%b%b:%b" % (_PREFIX, bucket.owner.encode(), rule.replace(b" ", b"/"))
-        for bucket, rule in zip(buckets, rules, strict=True)
-    ]
     sizes = " ".join([str(len(request)) for request in requests])
+    names = [_PREFIX + bucket.name.encode() for bucket in buckets]
+    rules = [b"%d %d %d" % (one.requests, one.cost, one.rule.burst) for one in buckets]
     return len(buckets), [*names, sizes.encode(), *rules]
 
 
@@ -105,14 +98,8 @@ def parse(answer: bytes, requests: Sequence[Sequence[Bucket]], now: float) -> It
     """Read what the script returns: what became of each request; `now` is the time here, in epoch seconds."""
     for line, buckets in zip(answer.split(b"\n"), requests, strict=True):
         denied, *numbers = map(int, line.split())
-        parts = zip(buckets, numbers[::3], numbers[1::3], numbers[2::3], strict=True)
-        standings = [
-            Standing(bucket.rule, left, now + full / _MICROSECONDS, retry / _MICROSECONDS)
-            for bucket, left, full, retry in parts
+        missing = [
+            max(0, used * bucket.cost - elapsed * bucket.requests)
+            for bucket, used, elapsed in zip(buckets, numbers[::2], numbers[1::2], strict=True)
         ]
-        yield Taken(not denied, tuple(standings))
-
-
-@lru_cache(maxsize=1024)
-def _rule(rule: Rule) -> bytes:
-    return b"%d %d %d" % (rule.requests, round(rule.period * _MICROSECONDS), rule.burst)
+        yield Taken(not denied, now, buckets, missing)
