@@ -70,7 +70,7 @@ class Tally(Protocol):
 class SharedLimits:
     """Counts requests in the store, and here where that cannot be had."""
 
-XX
+    def __init__(self, redis: Redis, tally: Tally, clock: Callable[[], float]) -> None:
         self._redis = redis
         self._tally = tally
         self._clock = clock
