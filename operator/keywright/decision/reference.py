@@ -20,7 +20,7 @@ applies is the answer, so nobody is told of a key that they do not hold. `error`
 `WWW-Authenticate` (RFC 6750); *none* is a challenge without it.
 
 `rate_limited` comes with `Retry-After`. `not_ready` is the only 5xx. A request that the verifier fails to
-judge by its own fault is denied with 403 `internal_error`: a gateway may be set to let requests pass on a 5xx.
+judge by its own fault is denied with 403 `internal_error`: gateways may be set to let requests pass on a 5xx.
 """
 
 
