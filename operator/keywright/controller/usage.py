@@ -1,8 +1,8 @@
 """Asks every verifier when keys were last used, and has the ApiKeys looked at whose status is to tell it.
 
 Only the replica that acts asks. What verifiers say is kept in a ledger (`keywright.keys.usage`), which the
-plan reads like all else that it goes by: there is no second writer of a status. A verifier that is away, broken
-or hostile costs a log line and a metric, and the others go on.
+plan reads like all else that it goes by: there is no second writer of a status. A verifier that is away,
+broken or hostile costs a log line and a metric, and the others go on.
 """
 
 from __future__ import annotations

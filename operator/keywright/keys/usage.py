@@ -45,7 +45,7 @@ NEVER = LastUsed()
 def carry(status: ApiKeyStatus, before: ApiKeyStatus, last_used: LastUsed) -> ApiKeyStatus:
     """Return a status that also tells the newest use; `before` is the one that it is going to replace."""
     alive = {g.id for g in before.keys if g.state not in ENDED}
-    times = {key_id: used for key_id, used in last_used.times.items() if key_id in alive}
+    times = {key_id: round_down(used) for key_id, used in last_used.times.items() if key_id in alive}
     if not times:
         return status
     keys = tuple(_moved(generation, times.get(generation.id)) for generation in status.keys)
