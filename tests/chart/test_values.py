@@ -31,7 +31,12 @@ EVERY_FLAG: Values = {
     "leaderElection": {"leaseName": "mine"},
     "secrets": {"watch": False},
     "rolloutRestart": True,
-    "usage": {"urls": ["http://a:8082", "http://b:8082"], "tokenSecret": "usage"},
+    "usage": {
+        "tokenSecret": "usage",
+        "service": "verifiers",
+        "urls": ["http://a:8082", "http://b:8082"],
+        "interval": "1m",
+    },
     "ops": {"bindAddress": "::", "port": 9000},
     "log": {"format": "console", "level": "debug"},
 }
@@ -83,6 +88,8 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
         ({"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
         ({"log": {"level": "loud"}}, "value must be one of 'debug', 'info', 'warning', 'error'"),
         ({"ops": {"port": 0}}, "at '/ops/port': minimum: got 0, want 1"),
+        ({"usage": {"interval": "often"}}, "at '/usage/interval': 'often' does not match pattern"),
+        ({"usage": {"urls": ["http://v:1"]}}, "name the Secret that holds it in usage.tokenSecret"),
         ({"leaderElection": {"enabled": False}}, "allows one replica only: set replicas to 1"),
         (
             {"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}},
@@ -147,7 +154,9 @@ def test_every_flag_of_the_operator_has_its_value(offline: Helm) -> None:
         "watch_secrets": False,
         "rollout_restart": True,
         "usage_url": ("http://a:8082", "http://b:8082"),
+        "usage_service": "keywright-system/verifiers",
         "usage_token_file": "/var/run/secrets/keywright/usage/token",
+        "usage_interval": 60.0,
         "bind_address": "::",
         "ops_port": 9000,
         "log_format": "console",
@@ -155,6 +164,11 @@ def test_every_flag_of_the_operator_has_its_value(offline: Helm) -> None:
     }
     in_a_pod_it_is_the_account = {"kubeconfig"}
     assert {flag.name for flag in operator.params} - set(given) == in_a_pod_it_is_the_account
+
+
+def test_verifiers_are_found_by_the_service_that_this_chart_gives_them(offline: Helm) -> None:
+    given = arguments(offline, {"usage": {"tokenSecret": "usage"}, "systemNamespace": "elsewhere"})
+    assert "keywright-system/keywright-verifier-usage" == given["usage_service"]
 
 
 @pytest.mark.parametrize(

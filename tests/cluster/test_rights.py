@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from harness.operator import Operator
 
 SYSTEM = "keywright-system"
-ACCOUNTS = {f"system:serviceaccount:{SYSTEM}:{name}-operator" for name in ("keywright", "restarting")}
+ACCOUNTS = {
+    f"system:serviceaccount:{SYSTEM}:{name}-operator" for name in ("keywright", "restarting", "scraping")
+}
 PROVOKED = {
     ("list", "secrets"): "test_secrets_watch.py takes the right away",
+    ("list", "endpointslices"): "test_usage.py looks where nothing is granted",
     ("get", "leases"): "test_leader.py names a Lease that is not granted",
     ("create", "leases"): "the same",
     ("update", "leases"): "the same",

@@ -26,6 +26,13 @@ class Given(NamedTuple):
     pause: float = 0.0
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of a connection that the other side has cut."""
+
+
 class UsagePort:
     """Serves records by the agreed pages, to whoever has the token; `misbehaves` answers in its place."""
 
@@ -48,10 +55,9 @@ class UsagePort:
             def log_message(self, *_: object) -> None:
                 """Keep quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def use(self, api_key: dict[str, Any], at: datetime | str, key_id: str | None = None) -> None:
         """Have a key of an ApiKey used; the current one, unless another is named."""
