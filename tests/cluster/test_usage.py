@@ -190,7 +190,7 @@ def test_broken_and_hostile_verifiers_cost_a_line_each_and_hinder_nothing(
     )
     bad = [UsagePort() for _ in misbehaviours]
     for one, given in zip(bad, misbehaviours, strict=True):
-        one.misbehaves = lambda given=given: given  # type: ignore[misc]
+        one.misbehaves = lambda given=given: given
     nobody = "http://127.0.0.1:9"
     urls = [*(one.url for one in bad), nobody, port.url]
     operator = scraping(*(f"--usage-url={url}" for url in urls)).until_ready()

@@ -131,7 +131,7 @@ class Metrics:
         )
         self._usage_oldest = self._gauge(
             "keywright_usage_oldest_seconds",
-            "How long ago the verifier was read that was so last of all; 0 where none is asked.",
+            "How long ago the verifier was read that was so last of all, or none could be found; else 0.",
         )
         self._retiring_in_use = self._gauge(
             "keywright_retiring_keys_in_use",

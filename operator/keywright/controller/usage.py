@@ -87,11 +87,13 @@ class Scraper:
         self._metrics = metrics
         self._verifiers: dict[str, _Verifier] = {}
         self._problem: str | None = None
+        self._found_at = 0.0
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def run(self, acting: asyncio.Event) -> None:
         """Ask for ever, while this process acts."""
         reader = Reader()
+        self._found_at = time.monotonic()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._admit(acting), name="keywright usage, writing")
@@ -104,9 +106,13 @@ class Scraper:
             await reader.close()
 
     def oldest(self) -> float:
-        """Return for how many seconds the verifier that was read last of all has not been read."""
+        """Return for how many seconds the verifier that was read last of all has not been read.
+
+        Where it cannot even be known which there are: since when.
+        """
         now = time.monotonic()
-        return max((now - verifier.read_at for verifier in self._verifiers.values()), default=0.0)
+        unknown = now - self._found_at if self._problem is not None else 0.0
+        return max((now - verifier.read_at for verifier in self._verifiers.values()), default=unknown)
 
     def verifiers(self) -> int:
         """Return how many there are to be asked."""
@@ -137,7 +143,7 @@ class Scraper:
                 group.create_task(self._read(reader, token, target, verifier))
 
     def _know(self, targets: list[str]) -> None:
-        now = time.monotonic()
+        now = self._found_at = time.monotonic()
         known = self._verifiers
         self._verifiers = {target: known.get(target) or _Verifier(now) for target in targets}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientTimeout
 
 from harness.usage import TOKEN, Given, UsagePort
 from keywright.controller import usage, usage_reader
@@ -59,8 +60,9 @@ class Desk:
         options = UsageOptions(
             token_file=self.token_file, service=Service("system", "v"), urls=urls, interval=0.05
         )
+        # Where verifiers are named the API server is not asked.
         self.scraper = Scraper(
-            None,  # type: ignore[arg-type]  where verifiers are named the API server is not asked
+            None,  # type: ignore[arg-type]
             self.cache,
             self.ledger,
             options=options,
@@ -185,6 +187,16 @@ def test_what_is_no_token_is_refused_unquoted(tmp_path: Path, content: bytes) ->
     assert "two" not in str(refused.value)
 
 
+async def test_where_nobody_can_be_asked_the_time_since_then_is_told(desk: Desk) -> None:
+    desk.token_file.unlink()
+    async with desk.running():
+        await asyncio.sleep(0.3)
+        assert desk.scraper.oldest() > 0.2
+        desk.token_file.write_text(TOKEN)
+        await desk.until("ok", 2)
+        assert desk.scraper.oldest() < 0.2
+
+
 ELSEWHERE = ("Location", "http://127.0.0.1:9/usage")
 BREAKING: dict[str, tuple[Given, str]] = {
     "an error": (Given(500), "refused"),
@@ -209,8 +221,7 @@ async def test_a_verifier_that_does_not_keep_to_it_hinders_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: UsagePort, given: Given, outcome: str
 ) -> None:
     monkeypatch.setattr(usage, "TICK", 0.02)
-    timeout = usage_reader.aiohttp.ClientTimeout(total=1)
-    monkeypatch.setattr(usage_reader, "TIMEOUT", timeout)
+    monkeypatch.setattr(usage_reader, "TIMEOUT", ClientTimeout(total=1))
     bad = UsagePort()
     bad.misbehaves = lambda: given
     desk = Desk(tmp_path, bad.url, port.url)

@@ -59,6 +59,20 @@ def test_a_record_of_another_form_is_skipped_and_counted(change: dict[str, Any])
     assert (1, 3) == (len(page.sightings), page.malformed)
 
 
+NO_PAGES: tuple[dict[str, Any], ...] = (
+    {"boot": ""},
+    {"boot": "b" * 200},
+    {"boot": 1},
+    {"mark": "7"},
+    {"mark": -1},
+    {"mark": True},
+    {"mark": 1.5},
+    {"next": False},
+    {"next": "2"},
+    {"keys": {}},
+)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -69,21 +83,7 @@ def test_a_record_of_another_form_is_skipped_and_counted(change: dict[str, Any])
         b"{}",
         b"\xff" * 100,
         b"[" * 100_000,
-        *(
-            json.dumps({**PAGE, **change}).encode()
-            for change in (
-                {"boot": ""},
-                {"boot": "b" * 200},
-                {"boot": 1},
-                {"mark": "7"},
-                {"mark": -1},
-                {"mark": True},
-                {"mark": 1.5},
-                {"next": False},
-                {"next": "2"},
-                {"keys": {}},
-            )
-        ),
+        *(json.dumps({**PAGE, **change}).encode() for change in NO_PAGES),
     ],
     ids=lambda body: repr(body[:60]),
 )
