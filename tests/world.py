@@ -414,6 +414,7 @@ class Operator:
         self.held, self.refused, self.reveals_sent = {}, set(), {}
         self.restarted, self.reading_for = {}, {}
         self.refusal, self.verified = None, None
+        self.last_used = NEVER
         self.view = None
         self._end_pass()
 
