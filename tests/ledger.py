@@ -255,7 +255,18 @@ class Ledger:
             if generation["id"] not in {g["id"] for g in keys}:
                 self._dropped(change, generation, keys, before)
         self._tokens(old, new)
+        self._used(old, new, before, planned)
         self._ready(change, new, keys)
+
+    def _used(self, old: Json, new: Json, before: dict[str, Json], planned: datetime) -> None:
+        """A use is never taken back, nor told of a key that had ended, nor in the future."""
+        for was, told in ((old, new), *((before.get(key["id"], {}), key) for key in new.get("keys", []))):
+            last, now = was.get("lastUsedAt"), told.get("lastUsedAt")
+            require(
+                last is None or (now is not None and time_of(now) >= time_of(last)), "used back", was, told
+            )
+            require(now is None or time_of(now) <= planned, "used in the future", told)
+            require(now == last or was.get("state") not in ENDS, "used after its end", was, told)
 
     def _shape(self, new: Json, keys: list[Json], planned: datetime, *, dead_at_most: int) -> None:
         policy = self.policy

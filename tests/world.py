@@ -40,6 +40,7 @@ from keywright.keys.deletion import FINALIZER
 from keywright.keys.seal import SealingKeys
 from keywright.keys.secret import SECRET_TYPE, SecretView
 from keywright.keys.seen import Absent, Refusal, Seen, Unread, Verified, Watched
+from keywright.keys.usage import NEVER, LastUsed
 from keywright.keys.workload import Found, Missing, WorkloadView
 
 if TYPE_CHECKING:
@@ -405,6 +406,7 @@ class Operator:
     plan: planning.Plan = field(default_factory=planning.Plan)
     fresh_reads: bool = True
     rollout_restart: bool = True
+    last_used: LastUsed = NEVER
     told: list[str] = field(default_factory=list)
 
     def crash(self) -> None:
@@ -412,6 +414,7 @@ class Operator:
         self.held, self.refused, self.reveals_sent = {}, set(), {}
         self.restarted, self.reading_for = {}, {}
         self.refusal, self.verified = None, None
+        self.last_used = NEVER
         self.view = None
         self._end_pass()
 
@@ -461,6 +464,7 @@ class Operator:
             workloads=self.workloads,
             restarted=self.restarted,
             restarting_since=self.reading_for.get(self._current_id()),
+            last_used=self.last_used,
         )
 
     def look(self) -> Seen:

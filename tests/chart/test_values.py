@@ -34,7 +34,12 @@ EVERY_FLAG: Values = {
     "leaderElection": {"leaseName": "mine"},
     "secrets": {"watch": False},
     "rolloutRestart": True,
-    "usage": {"urls": ["http://a:8082", "http://b:8082"], "tokenSecret": "usage"},
+    "usage": {
+        "tokenSecret": "usage",
+        "service": "verifiers",
+        "urls": ["http://a:8082", "http://b:8082"],
+        "interval": "1m",
+    },
     "ops": {"bindAddress": "::", "port": 9000},
     "log": {"format": "console", "level": "debug"},
 }
@@ -86,6 +91,8 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
         ({"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
         ({"log": {"level": "loud"}}, "value must be one of 'debug', 'info', 'warning', 'error'"),
         ({"ops": {"port": 0}}, "at '/ops/port': minimum: got 0, want 1"),
+        ({"usage": {"interval": "often"}}, "at '/usage/interval': 'often' does not match pattern"),
+        ({"usage": {"urls": ["http://v:1"]}}, "name the Secret that holds it in usage.tokenSecret"),
         ({"leaderElection": {"enabled": False}}, "allows one replica only: set replicas to 1"),
         ({"verifier": {"replicsa": 3}}, "at '/verifier': additional properties 'replicsa' not allowed"),
         ({"verifier": {"enabled": True}}, "verifier.trustedProxies is empty: name the networks from which"),
@@ -167,7 +174,9 @@ def test_every_flag_of_the_operator_has_its_value(offline: Helm) -> None:
         "watch_secrets": False,
         "rollout_restart": True,
         "usage_url": ("http://a:8082", "http://b:8082"),
+        "usage_service": "keywright-system/verifiers",
         "usage_token_file": "/var/run/secrets/keywright/usage/token",
+        "usage_interval": 60.0,
         "bind_address": "::",
         "ops_port": 9000,
         "log_format": "console",
@@ -198,6 +207,7 @@ EVERY_FLAG_OF_VERIFIER: Values = {
     "namespaces": ["a", "b"],
     "systemNamespace": "elsewhere",
     "log": {"format": "console", "level": "debug"},
+    "usage": {"tokenSecret": "usage"},
     "verifier": {
         "enabled": True,
         "trustedProxies": ["10.42.0.0/16", "fd00::/8"],
@@ -223,6 +233,7 @@ def test_every_flag_of_the_verifier_has_its_value(offline: Helm) -> None:
         "nginx_path_header": "X-Original-URL",
         "max_staleness": 90.0,
         "allow_cors_preflight": True,
+        "usage_token_file": "/var/run/secrets/keywright/usage/token",
         "bind_address": "::",
         "port": 9080,
         "ops_port": 9082,
@@ -230,7 +241,13 @@ def test_every_flag_of_the_verifier_has_its_value(offline: Helm) -> None:
         "log_level": "debug",
     }
     in_a_pod_it_is_the_account = {"kubeconfig"}
-    assert {flag.name for flag in verifier.params} - set(given) == in_a_pod_it_is_the_account
+    by_variable = {"limits_store"}
+    assert {flag.name for flag in verifier.params} - set(given) == in_a_pod_it_is_the_account | by_variable
+
+
+def test_verifiers_are_found_by_the_service_that_this_chart_gives_them(offline: Helm) -> None:
+    given = arguments(offline, {"usage": {"tokenSecret": "usage"}, "systemNamespace": "elsewhere"})
+    assert "keywright-system/keywright-verifier-usage" == given["usage_service"]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ FORMS = {
     "step": r"publish|reveal|activate",
     "reason": "|".join(REASONS),
     "ready": r"true|false",
+    "outcome": r"[a-z_]+",
+    "ending": r"true|false",
     "state": "|".join(GenerationState),
     "le": r"[\d.]+|\+Inf",
 }

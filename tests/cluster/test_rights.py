@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from harness.verifier import Verifier
 
 SYSTEM = "keywright-system"
-OPERATORS = {f"system:serviceaccount:{SYSTEM}:{name}-operator" for name in ("keywright", "restarting")}
+OPERATORS = {
+    f"system:serviceaccount:{SYSTEM}:{name}-operator" for name in ("keywright", "restarting", "scraping")
+}
 VERIFIERS = {f"system:serviceaccount:{SYSTEM}:{name}-verifier" for name in ("keywright", "listed")}
 KNOWN = ("apikeys", "projects", "revocations", "namespaces")
 PROVOKED = {
     ("list", "secrets"): "test_secrets_watch.py takes the right away",
+    ("list", "endpointslices"): "test_usage.py looks where nothing is granted",
     ("get", "leases"): "test_leader.py names a Lease that is not granted",
     ("create", "leases"): "the same",
     ("update", "leases"): "the same",

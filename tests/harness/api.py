@@ -32,6 +32,7 @@ _PLURALS = {
     "DaemonSet": ("/apis/apps/v1", "daemonsets"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+    "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
     "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),

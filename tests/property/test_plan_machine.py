@@ -22,6 +22,7 @@ import ledger as book
 from keywright.api.revocation import RevocationReason
 from keywright.api.workload import Workload
 from keywright.keys.plan import plan
+from keywright.keys.usage import LastUsed
 from world import (
     SECRET_TYPE,
     ApiError,
@@ -304,6 +305,15 @@ class Keys(RuleBasedStateMachine):
         key_id = data.draw(st.sampled_from([generation["id"] for generation in self.store.keys]))
         self.store.revoked[key_id] = RevocationReason.KEY_COMPROMISE
         self.ledger.losable = True
+        self._then(then)
+
+    @precondition(lambda self: self._alive() and self.store.keys)
+    @rule(number=PROCESSES, data=st.data(), ago=st.integers(0, 4000), due=st.booleans(), then=WORK)
+    def use(self, number: int, data: st.DataObject, ago: int, then: list[Fate], *, due: bool) -> None:
+        key_id = data.draw(st.sampled_from([generation["id"] for generation in self.store.keys]))
+        operator = self.operators[number]
+        times = {**operator.last_used.times, key_id: self.store.now - seconds(ago)}
+        operator.last_used = LastUsed(times, due=due)
         self._then(then)
 
     @precondition(lambda self: self._alive() and self.store.status.get("revision"))

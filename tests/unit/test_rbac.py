@@ -107,6 +107,19 @@ def test_only_the_lease_that_it_is_elected_by_can_be_taken(
     assert expected == {name for group, name in rules if group == "coordination.k8s.io"}
 
 
+def test_verifiers_are_looked_for_only_where_usage_is_read_and_none_is_named() -> None:
+    def roles(**usage: object) -> list[dict[str, Any]]:
+        objects = rbac(values={"usage": usage, "systemNamespace": "elsewhere"})
+        return [
+            one for one in objects if one["kind"] == "Role" and one["metadata"]["name"].endswith("-usage")
+        ]
+
+    [role] = roles(tokenSecret="usage")
+    assert {("discovery.k8s.io", "endpointslices"): {"list"}} == rules_of(role)
+    assert "keywright-system" == role["metadata"]["namespace"]
+    assert [] == roles() == roles(tokenSecret="usage", urls=["http://v:8082"])
+
+
 def test_an_account_of_ones_own_gets_the_rights_and_is_not_made() -> None:
     objects = rbac(values={"serviceAccount": {"create": False, "name": "mine"}})
     assert {"mine"} == {each["subjects"][0]["name"] for each in objects if "subjects" in each}
@@ -142,14 +155,6 @@ def test_for_listed_namespaces_the_verifier_reads_there_and_revocations_of_the_s
     system = one("Role", "keywright-verifier-system", objects, "elsewhere")
     assert rules_of(system) == {("keywright.dev", "revocations"): READ}
     assert not [each for each in objects if each["kind"].startswith("ClusterRole")]
-
-
-@pytest.mark.parametrize("namespaces", [[], ["a"]])
-def test_only_where_it_takes_revocations_the_verifier_may_create_them(namespaces: list[str]) -> None:
-    objects = verifying(namespaces=namespaces, verifier={"allowRevocations": True})
-    rules = rules_of(one("Role" if namespaces else "ClusterRole", "keywright-verifier", objects))
-    assert rules["keywright.dev", "revocations"] == READ | {"create"}
-    assert {"create"} == set().union(*rules.values()) - READ
 
 
 def test_operator_and_verifier_have_nothing_of_each_other() -> None:

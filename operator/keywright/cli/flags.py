@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
-
-# Flags of features that a later version has: accepted, so that manifests need no change then.
-LATER = {
-    "usage_url": "--usage-url",
-    "usage_token_file": "--usage-token-file",
-}
 
 _LEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -35,6 +30,52 @@ def _lease(_context: click.Context, _parameter: click.Parameter, value: str) -> 
             "give lower-case letters, digits, - and . such as keywright-operator"
         )
     return value
+
+
+def _bases(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_base(url) for url in value))
+
+
+def _base(url: str) -> str:
+    """Read one --usage-url; what it holds is not quoted, for it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0 and url.isascii() and not re.search(r"[\s\\]", url)
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in {"http", "https"}:
+        raise click.UsageError("--usage-url: give http or https, host and port, such as http://verifier:8082")
+    if parts.username is not None or parts.password is not None:
+        raise click.UsageError(
+            "--usage-url: no user and password in it; give the token by --usage-token-file"
+        )
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise click.UsageError(
+            "--usage-url: nothing after the port; give a verifier's operations port, such as http://verifier:8082"
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _service(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    namespace, slash, name = value.rpartition("/")
+    if not _NAMESPACE.fullmatch(name) or (slash and not _NAMESPACE.fullmatch(namespace)):
+        raise click.UsageError(
+            f"--usage-service: {value!r} cannot be a Service; give a name, or namespace and name, "
+            "such as keywright-verifier-usage or platform/keywright-verifier-usage"
+        )
+    return value
+
+
+def _interval(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    from keywright.api.meta import parse_duration  # noqa: PLC0415
+
+    try:
+        seconds = parse_duration(value).total_seconds()
+    except ValueError as error:
+        raise click.UsageError(f"--usage-interval: {value!r}: {error}") from None
+    if not 1 <= seconds <= 3600:
+        raise click.UsageError("--usage-interval: give a duration from 1s to 1h")
+    return seconds
 
 
 def _valid(flag: str, name: str) -> str:
@@ -87,9 +128,30 @@ _FLAGS = (
         "--usage-url",
         metavar="URL",
         multiple=True,
-        help="A verifier to read last-used times from; repeatable; without effect yet.",
+        callback=_bases,
+        help="A verifier's operations port, to read last-used times from; repeatable. "
+        "[default: those of --usage-service]",
     ),
-    _flag("--usage-token-file", metavar="FILE", help="Bearer token for it; without effect yet."),
+    _flag(
+        "--usage-service",
+        metavar="[NAMESPACE/]NAME",
+        default="keywright-verifier-usage",
+        callback=_service,
+        help="The Service of verifiers whose endpoints are read, by its port named ops; without a namespace, "
+        "in the system namespace.",
+    ),
+    _flag(
+        "--usage-token-file",
+        metavar="FILE",
+        help="Bearer token that the verifiers' /usage wants; without it none is read.",
+    ),
+    _flag(
+        "--usage-interval",
+        metavar="DURATION",
+        default="30s",
+        callback=_interval,
+        help="How often each is read.",
+    ),
     _flag(
         "--bind-address",
         metavar="ADDRESS",

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keywright.cli.flags import LATER, operator_flags
+from keywright.cli.flags import operator_flags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from keywright.controller.ports import Options
+    from keywright.controller.ports import Options, UsageOptions
 
 _EXTRAS = frozenset(
     {"kubernetes", "aiohttp", "prometheus_client", "structlog", "cronsim", "yaml", "orjson", "uvloop"}
@@ -23,8 +21,7 @@ _FAILED = 1
 
 @click.command()
 @operator_flags
-@click.pass_context
-def operator(context: click.Context, /, **flags: Any) -> None:
+def operator(**flags: Any) -> None:
     """Run the operator: mint, rotate and revoke API keys.
 
     It needs the CRDs (kubectl apply -f crds/) and the system namespace. It ends on SIGTERM or SIGINT.
@@ -34,7 +31,6 @@ def operator(context: click.Context, /, **flags: Any) -> None:
     from keywright.controller.ports import Options, Realm  # noqa: PLC0415
 
     logs.configure(flags["log_format"], flags["log_level"])
-    _say_what_has_no_effect(context)
     options = Options(
         kubeconfig=flags["kubeconfig"],
         realm=Realm(namespaces=flags["namespaces"], system_namespace=flags["system_namespace"]),
@@ -43,8 +39,29 @@ def operator(context: click.Context, /, **flags: Any) -> None:
         ops_port=flags["ops_port"],
         watch_secrets=flags["watch_secrets"],
         rollout_restart=flags["rollout_restart"],
+        usage=_usage(flags),
     )
     sys.exit(_serve(options))
+
+
+def _usage(flags: dict[str, Any]) -> UsageOptions | None:
+    from pathlib import Path  # noqa: PLC0415
+
+    from keywright.controller.ports import Service, UsageOptions  # noqa: PLC0415
+
+    if flags["usage_token_file"] is None:
+        if flags["usage_url"]:
+            raise click.UsageError(
+                "--usage-url: verifiers want a token; give the file that holds it by --usage-token-file"
+            )
+        return None
+    namespace, _, name = flags["usage_service"].rpartition("/")
+    return UsageOptions(
+        token_file=Path(flags["usage_token_file"]),
+        service=Service(namespace or flags["system_namespace"], name),
+        urls=flags["usage_url"],
+        interval=flags["usage_interval"],
+    )
 
 
 def _serve(options: Options) -> int:
@@ -81,16 +98,3 @@ def _require_extras() -> None:
 
     if any(find_spec(module) is None for module in _EXTRAS):
         raise click.UsageError('this command needs more packages: pip install "keywright[operator]"')
-
-
-def _say_what_has_no_effect(context: click.Context) -> None:
-    import structlog  # noqa: PLC0415
-
-    log = structlog.get_logger("keywright")
-    given: Sequence[str] = [
-        flag
-        for name, flag in LATER.items()
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
-        log.warning("without effect yet", flags=", ".join(given))

@@ -25,6 +25,7 @@ from keywright.controller.metrics import Metrics
 from keywright.controller.ops import OpsServer
 from keywright.controller.queue import Queue
 from keywright.controller.sight import clock_trusted
+from keywright.controller.usage import Scraper
 from keywright.controller.watches import Watches
 from keywright.kube import paths
 from keywright.kube.client import Client
@@ -78,6 +79,7 @@ class App:
             tally=metrics,
         )
         metrics.registry.register(Census(self.cache, time.time))
+        self._scraper = self._make_scraper(metrics)
         self._leadership = Leadership(
             lease, begin=self._reconciler.wake_all, stand_by=self._reconciler.stand_by
         )
@@ -180,6 +182,26 @@ class App:
                 "choose another, or --ops-port 0 for a free one",
             ) from None
 
+    def _make_scraper(self, metrics: Metrics) -> Scraper | None:
+        if self._options.usage is None:
+            return None
+        usage = self._reconciler.usage
+        scraper = Scraper(
+            self._client,
+            self.cache,
+            usage,
+            options=self._options.usage,
+            wake=self._wake,
+            clock=lambda: datetime.now(UTC),
+            metrics=metrics,
+        )
+        metrics.read_usage_at_scrape(
+            verifiers=scraper.verifiers,
+            oldest=scraper.oldest,
+            retiring=lambda: usage.retiring_in_use(datetime.now(UTC)),
+        )
+        return scraper
+
     def _start(self, group: asyncio.TaskGroup) -> None:
         jobs = {
             "workers": self.queue.run(
@@ -193,6 +215,8 @@ class App:
             "events": self._recorder.run(),
             "heartbeat": self._beat(),
         }
+        if self._scraper is not None:
+            jobs["usage"] = self._scraper.run(self._leadership.acting)
         self._tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
 
     async def _open(self) -> None:

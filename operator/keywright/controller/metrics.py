@@ -29,6 +29,16 @@ _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # From four writes to a Project that was applied later, or a quota that somebody had to raise.
 _UNTIL_READY = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
+USAGE_OUTCOMES = {
+    "ok": "all was read",
+    "unreachable": "no whole answer in time",
+    "unauthorized": "401 or 403",
+    "refused": "any other status",
+    "malformed": "no page of usage",
+    "too_large": "more than any verifier has",
+    "internal": "an error of the operator's own",
+}
+
 LABELS = {
     "version": "the version of Keywright",
     "verb": "`get`, `list`, `watch`, `create`, `update`, `patch` or `delete`",
@@ -39,6 +49,8 @@ LABELS = {
     "step": "of a mint: `publish` (digest into the status), `reveal` (value into the Secret) or `activate`",
     "reason": "of the condition Ready, as in [Reasons](reasons.md); `Unknown` where it has none yet",
     "ready": "`true` or `false`",
+    "outcome": "; ".join(f"`{outcome}`: {text}" for outcome, text in USAGE_OUTCOMES.items()),
+    "ending": "`true` in the last quarter of its overlap, else `false`",
     "state": "of a generation: `Pending`, `Active`, `Retiring`, `Retired`, `Expired` or `Revoked`",
 }
 """What the values of each label are."""
@@ -108,6 +120,26 @@ class Metrics:
             None,
             _UNTIL_READY,
         )
+        self._usage_reads = self._counter(
+            "keywright_usage_reads_total", "Attempts to read the usage of a verifier.", "outcome"
+        )
+        self.usage_records_ignored = self._counter(
+            "keywright_usage_records_ignored_total", "Records of usage that could not be read."
+        )
+        self._usage_verifiers = self._gauge(
+            "keywright_usage_verifiers", "Verifiers that are asked for usage, by the replica that acts."
+        )
+        self._usage_oldest = self._gauge(
+            "keywright_usage_oldest_seconds",
+            "How long ago the verifier was read that was so last of all, or none could be found; else 0.",
+        )
+        self._retiring_in_use = self._gauge(
+            "keywright_retiring_keys_in_use",
+            "Retiring keys that were used in the last five minutes, as the replica that acts was told.",
+            "ending",
+        )
+        for outcome in USAGE_OUTCOMES:
+            self._usage_reads.labels(outcome=outcome)
         for cause in Cause:  # from 0 on, so that a rate sees the first one
             self._mints.labels(cause=cause)
             if _replaces(cause):
@@ -144,6 +176,23 @@ class Metrics:
         self._queue_oldest.set_function(oldest)
         self._clock_skew.set_function(skew)
         self._leader.set_function(leader)
+
+    def count_usage_read(self, outcome: str) -> None:
+        """Count one attempt to read the usage of a verifier."""
+        self._usage_reads.labels(outcome=outcome).inc()
+
+    def read_usage_at_scrape(
+        self,
+        *,
+        verifiers: Callable[[], float],
+        oldest: Callable[[], float],
+        retiring: Callable[[], tuple[int, int]],
+    ) -> None:
+        """Name the functions that the gauges of usage are read from; `retiring`: with time left, ending."""
+        self._usage_verifiers.set_function(verifiers)
+        self._usage_oldest.set_function(oldest)
+        self._retiring_in_use.labels(ending="false").set_function(lambda: retiring()[0])
+        self._retiring_in_use.labels(ending="true").set_function(lambda: retiring()[1])
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         self.families.append(Family(name, "counter", text, labels))

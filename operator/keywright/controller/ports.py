@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from keywright.api.apikey import Cause
     from keywright.controller.cache import Cache
+    from keywright.keys.usage import Ledger
     from keywright.kube.client import Client
     from keywright.kube.events import Recorder
 
@@ -43,6 +45,27 @@ class Realm:
         return not self.namespaces or namespace in self.namespaces_of(kind)
 
 
+class Service(NamedTuple):
+    """A Service by its name."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageOptions:
+    """How verifiers are asked when keys were last used.
+
+    By their addresses in `urls` or, without any, by the endpoints of `service`; with the bearer token that
+    stands in a file, every `interval` seconds.
+    """
+
+    token_file: Path
+    service: Service
+    urls: tuple[str, ...] = ()
+    interval: float = 30.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How the operator was started."""
@@ -56,10 +79,15 @@ class Options:
     workers: int = 8
     watch_secrets: bool = True
     rollout_restart: bool = False
+    usage: UsageOptions | None = None
+    """None: nobody is asked, and no status tells of it."""
 
 
 class Reconciler(Protocol):
     """What the process is there for."""
+
+    usage: Ledger
+    """What is known of the use of keys."""
 
     async def reconcile(self, key: str) -> float | None:
         """Bring one object in line; return the seconds until it is due again."""

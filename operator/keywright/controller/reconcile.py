@@ -15,6 +15,7 @@ from keywright.controller.sealing import Sealing
 from keywright.controller.sight import Sight
 from keywright.controller.vanished import Vanished
 from keywright.keys.default_key import SUFFIX
+from keywright.keys.usage import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,8 @@ class Reconciler:
         self._arrivals = Arrivals(clock)
         self._revocations = Revocations(client, cache, realm=options.realm, wake=wake, clock=clock)
         sealing = Sealing(client, system_namespace)
-        sight = Sight(client, cache, self._revocations, sealing, options, watching)
+        self.usage = Ledger()
+        sight = Sight(client, cache, self._revocations, sealing, options, watching, self.usage)
         acting = Acting(
             client,
             cache,
@@ -118,6 +120,7 @@ class Reconciler:
         self._arrivals.observe(summary, gone=gone)
         self._wake(f"project:{summary.project}")
         if gone:
+            self.usage.forget(summary.uid)
             if self._api_keys.gone(obj):
                 self._wake(f"apikey:{summary.key}", urgent=True)
         else:

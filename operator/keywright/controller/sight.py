@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keywright.controller.ports import Options, Watching
     from keywright.controller.revocations import Revocations
     from keywright.controller.sealing import Sealing
+    from keywright.keys.usage import Ledger
     from keywright.keys.workload import Found
     from keywright.kube.client import Client
 
@@ -79,6 +80,7 @@ class Sight:
         sealing: Sealing,
         options: Options,
         watching: Watching,
+        usage: Ledger,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -87,6 +89,7 @@ class Sight:
         self._realm = options.realm
         self._rollout_restart = options.rollout_restart
         self._watching = watching
+        self._usage = usage
         self._projects: dict[str, tuple[tuple[str, int], Project | None, bool]] = {}
 
     async def see(self, obj: dict[str, Any], memory: Memory, looked: Looked) -> Seen:
@@ -134,6 +137,7 @@ class Sight:
             workloads=looked.workloads,
             restarted=memory.restarted,
             foreign_digests=self._foreign_digests(api_key, looked.secret),
+            last_used=self._usage.of(api_key),
         )
 
     def presumed_secret(self, obj: dict[str, Any]) -> Absent | Unread:

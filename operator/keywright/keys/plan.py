@@ -46,6 +46,7 @@ from keywright.keys.room import make_room, may_publish, patient, waits_for_room
 from keywright.keys.secret import SecretView, adoptable, manifest
 from keywright.keys.seen import Seen, Unread, Verified
 from keywright.keys.status import compose
+from keywright.keys.usage import carry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -316,11 +317,12 @@ def _report(facts: Facts) -> Plan | None:
     """Write the status if it does not say what is; Pending ones that nobody can reveal go with it."""
     forgotten = frozenset(g.id for g in facts.pending if _forgettable(facts, g))
     swept = replace(facts, generations=gens.forget_pending(facts.generations, forgotten))
-    status = compose(swept)
-    if status == facts.status:
+    status, last_used = compose(swept), facts.seen.last_used
+    carried = carry(status, facts.status, last_used)
+    if status == facts.status and not (last_used.due and carried != status):
         return None
     told = (*happenings(facts.status, status, swept.generations), *rollout.ends(facts))
-    return Plan(WriteStatus(status), told)
+    return Plan(WriteStatus(carried), told)
 
 
 def _forgettable(facts: Facts, generation: Generation) -> bool:
@@ -351,4 +353,5 @@ def _write(
     after = derive(facts.seen._replace(api_key=api_key, workloads={}, terms=facts.terms), facts.now)
     composed = compose(after)
     told = happenings(facts.status, composed, after.generations)
-    return Plan(WriteStatus(composed, publishes=publishes, activates=activates), told)
+    carried = carry(composed, facts.status, facts.seen.last_used)
+    return Plan(WriteStatus(carried, publishes=publishes, activates=activates), told)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from keywright.keys.usage import NEVER, LastUsed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -80,7 +82,8 @@ class Seen(NamedTuple):
     away. `sealing` is None, and `reporting_possible` may be False, for an ApiKey that is being deleted.
     `rollout_restart` says whether workloads may be restarted at all; `workloads` are those read in this
     pass, `restarted` what this process has annotated them with, `restarting_since` when it first read any for
-    the current key. `terms` are those that follow from all this, where they are known already.
+    the current key. `last_used` is what verifiers have said of the use of its keys. `terms` are those that
+    follow from all this, where they are known already.
     """
 
     api_key: ApiKey
@@ -109,4 +112,5 @@ class Seen(NamedTuple):
     workloads: Mapping[Workload, Found] = MappingProxyType({})
     restarted: Mapping[Workload, str] = MappingProxyType({})
     restarting_since: datetime | None = None
+    last_used: LastUsed = NEVER
     terms: Terms | None = None

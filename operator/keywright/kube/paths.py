@@ -104,6 +104,11 @@ def lease(namespace: str, name: str) -> str:
     return f"{leases(namespace)}/{quote(name, safe='')}"
 
 
+def endpoint_slices(namespace: str) -> str:
+    """Return the EndpointSlices of one namespace."""
+    return _within("/apis/discovery.k8s.io/v1", namespace, "endpointslices")
+
+
 def resource_of(path: str) -> str:
     """Return what a path addresses, without names: "apikeys", "apikeys/status", "namespaces", "version"."""
     parts = [part for part in path.partition("?")[0].split("/") if part]

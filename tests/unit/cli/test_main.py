@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from keywright.cli import operator as command
 from keywright.cli.main import main
-from keywright.controller.ports import Realm
+from keywright.controller.ports import Realm, Service, UsageOptions
 
 if TYPE_CHECKING:
     from keywright.controller.ports import Options
@@ -53,7 +54,9 @@ def test_every_flag_says_what_it_does() -> None:
         "--no-watch-secrets",
         "--rollout-restart",
         "--usage-url",
+        "--usage-service",
         "--usage-token-file",
+        "--usage-interval",
         "--bind-address",
         "--ops-port",
         "--log-format",
@@ -132,16 +135,63 @@ def test_nothing_is_restarted_unless_asked_for(started: list[Options]) -> None:
     assert not started[0].rollout_restart
 
 
-def test_what_has_no_effect_yet_is_said(started: list[Options], monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(
-        "structlog.get_logger",
-        lambda *_: type("L", (), {"warning": lambda _, *a, **k: said.append(f"{a} {k}")})(),
-    )
-    run("operator", "--usage-url", "http://v:1", "--usage-token-file", "/t")
-    assert len(started) == 1
-    assert len(said) == 1
-    assert "--usage-url, --usage-token-file" in said[0]
+def test_without_a_token_file_no_verifier_is_asked_for_usage(started: list[Options]) -> None:
+    run("operator")
+    assert started[0].usage is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], UsageOptions(token_file=Path("/t"), service=Service("s", "keywright-verifier-usage"))),
+        (
+            ["--usage-url", "https://v:1/", "--usage-url", "http://[::1]:2", "--usage-url", "https://v:1"],
+            UsageOptions(
+                token_file=Path("/t"),
+                service=Service("s", "keywright-verifier-usage"),
+                urls=("https://v:1", "http://[::1]:2"),
+            ),
+        ),
+        (
+            ["--usage-service", "platform/verifiers", "--usage-interval", "1m30s"],
+            UsageOptions(token_file=Path("/t"), service=Service("platform", "verifiers"), interval=90.0),
+        ),
+    ],
+    ids=str,
+)
+def test_with_one_they_are_found_by_their_service_or_named(
+    started: list[Options], arguments: list[str], expected: UsageOptions
+) -> None:
+    given = run("operator", "--system-namespace", "s", "--usage-token-file", "/t", *arguments)
+    assert (given.exit_code, given.output) == (0, "")
+    assert expected == started[0].usage
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [
+        (["--usage-url", "http://v:1"], "give the file that holds it by --usage-token-file"),
+        (["--usage-url", "v:8082"], "give http or https, host and port, such as http://verifier:8082"),
+        (["--usage-url", "ftp://v:1"], "give http or https"),
+        (["--usage-url", "http://:1"], "give http or https"),
+        (["--usage-url", "http://v:x"], "give http or https"),
+        (["--usage-url", "http://v w:1"], "give http or https"),
+        (["--usage-url", "http://me:hunter2@v:1"], "give the token by --usage-token-file"),
+        (["--usage-url", "http://v:1/usage"], "nothing after the port"),
+        (["--usage-url", "http://v:1?token=hunter2"], "nothing after the port"),
+        (["--usage-service", "A_B"], "give a name, or namespace and name"),
+        (["--usage-service", "/a"], "give a name, or namespace and name"),
+        (["--usage-interval", "soon"], "write a duration"),
+        (["--usage-interval", "100ms"], "from 1s to 1h"),
+    ],
+    ids=str,
+)
+def test_usage_that_could_not_be_read_like_this_is_refused_in_one_line(flags: list[str], remedy: str) -> None:
+    result = run("operator", *flags)
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert flags[0] in result.output
+    assert remedy in result.output
+    assert "hunter2" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -168,7 +218,8 @@ def test_it_competes_for_the_lease_that_is_named(
         (["--max-staleness", "5 minutes"], "write a duration"),
         (["--max-staleness", "10s"], "at least 30s"),
         (["--namespaces", "Team_A"], "give names such as team-a"),
-        (["--limits-store", "redis://x"], "No such option"),
+        (["--usage-token-file", "/nowhere"], "give a file that can be read"),
+        (["--usage-token-file", "/dev/null"], "write one line of visible ASCII"),
     ],
 )
 def test_a_verifier_that_cannot_start_like_this_says_so_in_one_line(flags: list[str], remedy: str) -> None:

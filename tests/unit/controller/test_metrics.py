@@ -32,6 +32,7 @@ VALUES: dict[str, set[str]] = {
     "reason": set(ReadyReason),
     "cause": set(Cause),
     "ready": {"true", "false"},
+    "ending": {"true", "false"},
 }
 
 
