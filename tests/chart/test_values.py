@@ -133,7 +133,7 @@ def test_a_chart_that_depends_on_this_one_may_have_global_values(offline: Helm) 
 def arguments(
     helm: Helm, values: Values, program: click.Command = operator, *, mounted: Path = Path("/var/run/secrets")
 ) -> dict[str, Any]:
-    """Return what a program makes of the arguments that its container is given, with its Secrets `mounted`."""
+    """Return what a program makes of its container's arguments, with its Secrets `mounted`."""
     name = str(program.name)
     path = "deployment.yaml" if program is operator else f"{name}/deployment.yaml"
     [deployment] = helm.rendered(**values)[path]
