@@ -43,12 +43,14 @@ class Claims(NamedTuple):
     def of(cls, members: Any) -> Claims:
         """Read a JSON object. Raises KeyError, TypeError or ValueError where it is none of these."""
         issuer, project, content = members["iss"], members["aud"], members["snapshot"]
-        numbers = [members[name] for name in ("iat", "exp", "epoch", "seq")]
+        numbers = issued_at, expires_at, epoch, seq = tuple(
+            members[name] for name in ("iat", "exp", "epoch", "seq")
+        )
         if not isinstance(issuer, str) or not isinstance(project, str) or not isinstance(content, dict):
             raise TypeError
         if any(type(number) is not int or number < 0 for number in numbers):  # True is an int too
             raise TypeError
-        return cls(issuer, project, *numbers, content)
+        return cls(issuer, project, issued_at, expires_at, epoch, seq, content)
 
     def members(self) -> dict[str, Any]:
         """Return the JSON object that is signed, in its order."""

@@ -1,8 +1,8 @@
 """A verifier's signed snapshot of one Project as the source: no right to read anything in the cluster.
 
 It is fetched every few seconds, which is how late a revocation may come, and believed as the revocation list
-is: signed by a key of the JWKS, for this issuer and Project, not expired, and never one that is lower than what
-is held. It is kept in memory only: with no verifier to ask, a process that starts lets nobody in.
+is: signed by a key of the JWKS, for this issuer and Project, not expired, and never lower than what is held.
+It is kept in memory only: with no verifier to ask, a process that starts lets nobody in.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Snapshot:
         """Fetch from the verifier at `url` every so many seconds.
 
         `project` is `namespace/name`; `key_file` holds a key of it with the scope keywright:authorizer, and
-        is read each time, for keys rotate. `fetch(url, headers)` replaces aiohttp, and may raise what it likes.
+        is read each time, for keys rotate. `fetch(url, headers)` replaces aiohttp.
         """
         self.index = Index()
         self.trusted_until = -math.inf
@@ -153,13 +153,12 @@ class Snapshot:
         # A clock that is behind must not make it live longer than it was meant to.
         lasts = min(claims.expires_at - self._clock(), claims.expires_at - claims.issued_at)
         until = self._monotonic() + lasts
-        self._held = place
         try:
             for _ in reading(self.index, claims.content):
                 await asyncio.sleep(0)
         except ValueError:
             raise RefusedListError("malformed", "the snapshot holds no Project") from None
-        self.trusted_until = until
+        self._held, self.trusted_until = place, until
         return Outcome.ACCEPTED
 
     async def _fetch_keys(self) -> None:

@@ -1,4 +1,4 @@
-"""The signed snapshot of each Project: all that decisions about its keys are made from, for whoever makes them.
+"""The signed snapshot of each Project: all that decisions about its keys are made from.
 
 Signed like the revocation list, with the same keys, as another type, and as fresh: see `revocation_list`. It
 holds digests, of 256 random bits each, and no key follows from one; but it says who has which rights.
