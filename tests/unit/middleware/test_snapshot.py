@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from joserfc.jwk import OKPKey
 
 from keywright import srl
@@ -55,12 +56,15 @@ class World:
             self.index, self, self.keys, issuer=ISSUER, max_staleness=STALE, clock=lambda: self.now
         )
 
-    def application(self, **about: Any) -> Snapshot:
+    def application(self, *, project: str = PROJECT, issuer: str = ISSUER, every: float = 10.0) -> Snapshot:
         return Snapshot(
             "https://verifier.example.com/",
-            **{"project": PROJECT, "issuer": ISSUER, "key_file": self.directory / "key"} | about,
+            project=project,
+            issuer=issuer,
+            key_file=self.directory / "key",
+            every=every,
             fetch=self.fetch,
-            clock=lambda: self.now.timestamp(),
+            clock=lambda: self.now.timestamp(),  # noqa: PLW0108  now is another one later
             monotonic=lambda: self.monotonic,
         )
 
@@ -268,6 +272,34 @@ def test_nothing_of_another_project_stands_in_it(world: World) -> None:
     assert KEY.digest.encode() in payload
 
 
+async def test_over_http_the_key_goes_to_the_verifier_and_nowhere_else(world: World) -> None:
+    token, sent = signed(world), []
+
+    async def serve(request: web.Request) -> web.Response:
+        sent.append((request.path, request.headers.get("Authorization")))
+        if request.path == JWKS_PATH:
+            return web.Response(body=world.keys.jwks)
+        if request.path == "/moved" + SNAPSHOT_PATH:
+            return web.Response(status=302, headers={"Location": SNAPSHOT_PATH})
+        return web.Response(body=token, headers={"ETag": '"1"'})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    about: dict[str, Any] = {"project": PROJECT, "issuer": ISSUER, "key_file": world.directory / "key"}
+    world.source = Snapshot(url, **about, clock=lambda: NOW)
+    assert Outcome.ACCEPTED is await world.source.poll()
+    assert [(SNAPSHOT_PATH, "Bearer a-key-of-the-test"), (JWKS_PATH, None)] == sent
+    with pytest.raises(FetchError):
+        await Snapshot(url + "/moved", **about).poll()
+    assert "/moved" + SNAPSHOT_PATH == sent[-1][0], "a redirect is not followed"
+    await runner.cleanup()
+
+
 async def test_while_it_runs_it_fetches_and_goes_on_after_failures(world: World, caplog: Any) -> None:
     world.source = world.application(every=0.01)
     (world.directory / "key").rename(world.directory / "away")
@@ -276,7 +308,7 @@ async def test_while_it_runs_it_fetches_and_goes_on_after_failures(world: World,
     assert not world.allows()
     (world.directory / "away").rename(world.directory / "key")
     async with asyncio.timeout(10):
-        while not world.allows():
+        while not world.allows():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await world.source.stop()
     asked = len(world.asked)
