@@ -240,7 +240,6 @@ def test_every_flag_of_the_verifier_has_its_value(offline: Helm, tmp_path: Path)
         "nginx_path_header": "X-Original-URL",
         "max_staleness": 90.0,
         "allow_cors_preflight": True,
-        "usage_token_file": "/var/run/secrets/keywright/usage/token",
         "bind_address": "::",
         "port": 9080,
         "ops_port": 9082,
