@@ -243,7 +243,7 @@ def test_every_flag_of_the_verifier_has_its_value(offline: Helm, tmp_path: Path)
         "bind_address": "::",
         "port": 9080,
         "ops_port": 9082,
-        "usage_token_file": token,
+        "usage_token_file": str(token),
         "log_format": "console",
         "log_level": "debug",
     }
