@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ROOT = CHART.parents[1]
 
+VERIFYING: Values = {"enabled": True, "trustedProxies": ["10.42.0.0/16"]}
 CHOICES: dict[str, Values] = {
     "cluster-wide": {},
     "cluster-wide, no watch of Secrets": {"secrets": {"watch": False}},
@@ -27,6 +28,17 @@ CHOICES: dict[str, Values] = {
     "namespaced, records elsewhere": {"namespaces": ["a"], "systemNamespace": "elsewhere"},
     "alone": {"replicas": 1, "leaderElection": {"enabled": False}},
     "another lease": {"leaderElection": {"leaseName": "mine"}},
+    "with a verifier": {"verifier": VERIFYING},
+    "with a verifier, namespaced": {"verifier": VERIFYING, "namespaces": ["a", "b"]},
+    "with a verifier, records elsewhere": {
+        "verifier": VERIFYING,
+        "namespaces": ["a"],
+        "systemNamespace": "elsewhere",
+    },
+    "with a verifier that takes revocations": {"verifier": VERIFYING | {"allowRevocations": True}},
+    "with a verifier and an account of one's own": {
+        "verifier": VERIFYING | {"serviceAccount": {"create": False, "name": "mine"}},
+    },
     "an account of one's own": {"serviceAccount": {"create": False, "name": "mine"}},
     "an account with annotations": {"serviceAccount": {"annotations": {"example.com/role": "a"}}},
 }
@@ -55,6 +67,9 @@ def test_helm_renders_the_rights_that_tests_and_demo_render_without_it(offline: 
 def test_every_object_but_the_resources_bears_the_name_of_its_release(offline: Helm) -> None:
     switches = ("finalizerPolicy", "networkPolicy")
     everything: Values = {name: {"enabled": True} for name in switches} | {"namespaces": ["a"]}
+    everything["verifier"] = VERIFYING | {
+        name: {"enabled": True} for name in ("networkPolicy", "autoscaling")
+    }
     everything["metrics"] = {"serviceMonitor": {"enabled": True}}
     named = by_name(offline.objects("another", **everything))
     kinds = {kind for kind, name, _ in named if not name.startswith("another-")}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.api import Api, RefusedError
+from harness.cluster import ROOT
 from harness.helm import NAMESPACE, Helm
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     Values = dict[str, Any]
 
+VERIFYING: Values = {"enabled": True, "trustedProxies": ["10.42.0.0/16"]}
 CHOICES: dict[str, Values] = {
     "as it comes": {},
     "everything on": {
@@ -44,6 +46,42 @@ CHOICES: dict[str, Values] = {
     },
     "namespaced": {"namespaces": ["shop"], "finalizerPolicy": {"enabled": True}},
     "alone": {"replicas": 1, "leaderElection": {"enabled": False}, "networkPolicy": {"enabled": True}},
+    "with a verifier": {"verifier": VERIFYING},
+    "with a verifier and all that it has": {
+        "usage": {"tokenSecret": "usage"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "verifier": VERIFYING
+        | {
+            "clientIP": {"header": "X-Real-IP", "hops": 2},
+            "allowCORSPreflight": True,
+            "allowRevocations": True,
+            "issuer": "https://keywright.example.com",
+            "limitsStore": {"secretName": "limits"},
+            "signingKeys": {"secret": "keywright-signing"},
+            "autoscaling": {"enabled": True},
+            "bindAddress": "::",
+            "service": {"annotations": {"a": "b"}},
+            "networkPolicy": {
+                "enabled": True,
+                "from": [{"namespaceSelector": {"matchLabels": {"gateways": "yes"}}}],
+                "opsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
+                "egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}],
+            },
+            "serviceAccount": {"annotations": {"a": "b"}},
+            "podDisruptionBudget": {"maxUnavailable": "50%"},
+            "podAnnotations": {"a": "b"},
+            "podLabels": {"team": "platform"},
+            "extraEnv": [{"name": "TZ", "value": "UTC"}],
+            "priorityClassName": "system-cluster-critical",
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"key": "infra", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "topologySpreadConstraints": [
+                {"topologyKey": "rack", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"},
+            ],
+        },
+    },
+    "with a verifier, namespaced": {"verifier": VERIFYING, "namespaces": ["shop"]},
     "off": {
         "crds": {"install": False},
         "aggregatedRoles": {"create": False},
@@ -80,13 +118,14 @@ def test_its_pods_pass_the_strictest_pod_security(
     admin: Api, offline: Helm, namespaces: None, values: Values
 ) -> None:
     assert admin.find("ServiceAccount", "default", NAMESPACE) is not None
-    create(admin, pod(offline, values))
+    for one in pods(offline, values):
+        create(admin, one)
 
 
 def test_a_pod_with_less_would_be_refused(admin: Api, offline: Helm, namespaces: None) -> None:
     less = {"securityContext": {"allowPrivilegeEscalation": True}}
     with pytest.raises(RefusedError, match='violates PodSecurity "restricted:latest"'):
-        create(admin, pod(offline, less))
+        create(admin, pods(offline, less)[0])
 
 
 def test_a_service_monitor_finds_the_service(offline: Helm) -> None:
@@ -112,13 +151,126 @@ def test_what_selects_pods_selects_those_of_the_release(offline: Helm) -> None:
         assert "keywright" == selector["app.kubernetes.io/instance"]
 
 
-def pod(helm: Helm, values: Values) -> dict[str, Any]:
-    """Return a Pod as the Deployment would make it, but with an account and a class that are there."""
-    [deployment] = helm.rendered(**values)["deployment.yaml"]
-    template = deployment["spec"]["template"]
-    template["spec"] |= {"serviceAccountName": "default", "priorityClassName": ""}
-    metadata = template["metadata"] | {"name": "operator", "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+def verifying(helm: Helm, values: Values | None = None, **of_verifier: Any) -> dict[str, Any]:
+    """Return the spec of each of the verifier's objects, by kind, and by name where there are two."""
+    made = helm.objects(**(values or {}), verifier=VERIFYING | of_verifier)
+    labelled = "app.kubernetes.io/component"
+    own = [obj for obj in made if obj["metadata"].get("labels", {}).get(labelled) == "verifier"]
+    return {
+        obj["metadata"]["name"] if obj["kind"] == "Service" else obj["kind"]: obj["spec"]
+        for obj in own
+        if "spec" in obj
+    }
+
+
+def test_without_proxies_to_trust_there_is_no_verifier(offline: Helm) -> None:
+    kinds = [obj["metadata"]["name"] for obj in offline.objects()]
+    assert [] == [name for name in kinds if "verifier" in name]
+
+
+def test_what_selects_verifiers_selects_those_of_the_release_and_no_operator(offline: Helm) -> None:
+    off_and_on: Values = {name: {"enabled": True} for name in ("networkPolicy", "autoscaling")}
+    values: Values = {"metrics": {"serviceMonitor": {"enabled": True}}}
+    spec = verifying(offline, values, **off_and_on, podLabels={"app.kubernetes.io/name": "x"})
+    labels = spec["Deployment"]["template"]["metadata"]["labels"]
+    [operators] = offline.rendered()["deployment.yaml"]
+    for selector in (
+        spec["Deployment"]["selector"]["matchLabels"],
+        spec["PodDisruptionBudget"]["selector"]["matchLabels"],
+        spec["NetworkPolicy"]["podSelector"]["matchLabels"],
+        spec["keywright-verifier"]["selector"],
+        spec["keywright-verifier-usage"]["selector"],
+        *(
+            each["labelSelector"]["matchLabels"]
+            for each in spec["Deployment"]["template"]["spec"]["topologySpreadConstraints"]
+        ),
+    ):
+        assert selector.items() <= labels.items()
+        assert not selector.items() <= operators["spec"]["template"]["metadata"]["labels"].items()
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "keywright-verifier"}
+    assert target == spec["HorizontalPodAutoscaler"]["scaleTargetRef"]
+    assert ["ops"] == [each["port"] for each in spec["ServiceMonitor"]["endpoints"]]
+
+
+def test_gateways_reach_it_where_the_examples_say_and_the_operator_by_the_port_ops(offline: Helm) -> None:
+    spec = verifying(offline)
+    example = (ROOT / "examples" / "gateways" / "envoy" / "envoy.yaml").read_text()
+    [port] = spec["keywright-verifier"]["ports"]
+    assert f"http://keywright-verifier.{NAMESPACE}.svc:{port['port']}" in example
+    usage = spec["keywright-verifier-usage"]
+    assert ("None", "ops") == (usage["clusterIP"], usage["ports"][0]["name"])
+    [container] = spec["Deployment"]["template"]["spec"]["containers"]
+    targets = [
+        spec[name]["ports"][0]["targetPort"] for name in ("keywright-verifier", "keywright-verifier-usage")
+    ]
+    assert targets == [each["name"] for each in container["ports"]]
+
+
+def test_only_the_operator_and_who_is_named_reach_the_ops_port(offline: Helm) -> None:
+    gateways, monitoring = ({"namespaceSelector": {"matchLabels": {"a": name}}} for name in ("gw", "mon"))
+    policy = {"enabled": True, "from": [gateways], "opsFrom": [monitoring]}
+    traffic, ops = verifying(offline, networkPolicy=policy)["NetworkPolicy"]["ingress"]
+    assert ("http", [gateways]) == (traffic["ports"][0]["port"], traffic["from"])
+    [operators] = offline.rendered()["deployment.yaml"]
+    operator, other = ops["from"]
+    assert operators["spec"]["selector"] == operator["podSelector"]
+    assert ("ops", monitoring) == (ops["ports"][0]["port"], other)
+
+
+def test_with_an_autoscaler_nobody_else_says_how_many_there_are(offline: Helm) -> None:
+    assert 2 == verifying(offline)["Deployment"]["replicas"]
+    scaled = verifying(offline, autoscaling={"enabled": True, "minReplicas": 3})
+    assert "replicas" not in scaled["Deployment"]
+    assert 3 == scaled["HorizontalPodAutoscaler"]["minReplicas"]
+
+
+def test_one_verifier_alone_holds_up_no_drain(offline: Helm) -> None:
+    assert "PodDisruptionBudget" not in verifying(offline, replicas=1)
+    alone = verifying(offline, autoscaling={"enabled": True, "minReplicas": 1})
+    assert "PodDisruptionBudget" not in alone
+
+
+def test_an_old_verifier_goes_after_a_new_one_is_ready_and_answers_on_meanwhile(offline: Helm) -> None:
+    deployment = verifying(offline)["Deployment"]
+    assert {"maxSurge": 1, "maxUnavailable": 0} == deployment["strategy"]["rollingUpdate"]
+    pod = deployment["template"]["spec"]
+    [container] = pod["containers"]
+    assert "/readyz" == container["readinessProbe"]["httpGet"]["path"]
+    # What has arrived by then it has ten seconds to answer.
+    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] + 10 < pod["terminationGracePeriodSeconds"]
+
+
+def test_no_secret_value_stands_in_a_pod(offline: Helm) -> None:
+    values: Values = {"usage": {"tokenSecret": "usage"}}
+    secrets = {"limitsStore": {"secretName": "limits"}, "signingKeys": {"secret": "signing"}}
+    pod = verifying(offline, values, **secrets)["Deployment"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["env"] == [
+        {
+            "name": "KEYWRIGHT_LIMITS_STORE",
+            "valueFrom": {"secretKeyRef": {"name": "limits", "key": "url"}},
+        }
+    ]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert "--signing-keys=" + mounted["signing-keys"] in container["args"]
+    assert f"--usage-token-file={mounted['usage-token']}/token" in container["args"]
+    named = {volume["name"]: volume["secret"]["secretName"] for volume in pod["volumes"][1:]}
+    assert {"signing-keys": "signing", "usage-token": "usage"} == named
+
+
+def pods(helm: Helm, values: Values) -> list[dict[str, Any]]:
+    """Return a Pod of each Deployment as it would make it, but with an account and a class that are there."""
+    made = []
+    for deployment in helm.objects(**values):
+        if deployment["kind"] == "Deployment":
+            template = deployment["spec"]["template"]
+            template["spec"] |= {"serviceAccountName": "default", "priorityClassName": ""}
+            metadata = template["metadata"] | {
+                "name": deployment["metadata"]["name"],
+                "namespace": NAMESPACE,
+            }
+            made.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+    return made
 
 
 def create(admin: Api, obj: dict[str, Any]) -> None:

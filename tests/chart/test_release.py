@@ -50,16 +50,17 @@ def short_names(admin: Api) -> list[str]:
     return list(admin.get("CustomResourceDefinition", CRD)["spec"]["names"]["shortNames"])
 
 
+@pytest.mark.parametrize("program", ["operator", "verifier"])
 def test_its_pods_are_made_where_pod_security_is_strictest(
-    admin: Api, install: Callable[..., str], kubectl_as_admin: Kubectl
+    admin: Api, install: Callable[..., str], kubectl_as_admin: Kubectl, program: str
 ) -> None:
-    install()
+    install(verifier={"enabled": True, "trustedProxies": ["10.42.0.0/16"]})
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     admin.patch("Namespace", NAMESPACE, None, {"metadata": {"labels": restricted}})
-    kubectl_as_admin("rollout", "restart", "-n", NAMESPACE, "deployment/keywright-operator")
+    kubectl_as_admin("rollout", "restart", "-n", NAMESPACE, f"deployment/keywright-{program}")
     status = until(
         lambda: json.loads(
-            kubectl_as_admin("get", "-n", NAMESPACE, "deployment", "keywright-operator", "-ojson")
+            kubectl_as_admin("get", "-n", NAMESPACE, "deployment", f"keywright-{program}", "-ojson")
         )["status"],
         lambda status: status.get("updatedReplicas") and status["observedGeneration"] == 2,
     )
@@ -112,10 +113,11 @@ def disown(admin: Api) -> None:
 def test_installed_and_upgraded_as_the_readme_says_it_keeps_its_values(
     kubectl_as_admin: Kubectl, typed: Callable[..., None]
 ) -> None:
-    typed(README, "Install", "Upgrade")
+    typed(README, "Install", "The verifier", "Upgrade")
     image = "jsonpath={.spec.template.spec.containers[0].image}"
-    shown = kubectl_as_admin("get", "-n", NAMESPACE, "deployment", "keywright-operator", "-o", image)
-    assert "registry.example.com/keywright:0.1.0" == shown
+    for name in ("keywright-operator", "keywright-verifier"):
+        shown = kubectl_as_admin("get", "-n", NAMESPACE, "deployment", name, "-o", image)
+        assert "registry.example.com/keywright:0.1.0" == shown
 
 
 def test_a_key_outlives_the_release_and_goes_on_with_the_next(

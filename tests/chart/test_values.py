@@ -1,9 +1,10 @@
-"""The chart's values: all are explained, the wrong ones refused, and each flag of the operator has one."""
+"""The chart's values: all are explained, the wrong ones refused, and each flag of the programs has one."""
 
 from __future__ import annotations
 
 import json
 import re
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from keywright.cli.operator import operator
+from keywright.cli.verifier import verifier
 from rbac import CHART
 
 if TYPE_CHECKING:
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
 
     Values = dict[str, Any]
 
-OF_KUBERNETES = {"resources", "podSecurityContext", "securityContext"}
+OF_KUBERNETES = {"resources", "podSecurityContext", "securityContext", "verifier.resources"}
 """Values that are handed on as they are; what may stand in them is Kubernetes' to say."""
 
 VALUES: Values = yaml.safe_load((CHART / "values.yaml").read_text())
 ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.+) \|$", re.MULTILINE)
+VERIFYING: Values = {"enabled": True, "trustedProxies": ["10.42.0.0/16"]}
 EVERY_FLAG: Values = {
     "namespaces": ["a", "b"],
     "systemNamespace": "elsewhere",
@@ -91,6 +94,21 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
         ({"usage": {"interval": "often"}}, "at '/usage/interval': 'often' does not match pattern"),
         ({"usage": {"urls": ["http://v:1"]}}, "name the Secret that holds it in usage.tokenSecret"),
         ({"leaderElection": {"enabled": False}}, "allows one replica only: set replicas to 1"),
+        ({"verifier": {"replicsa": 3}}, "at '/verifier': additional properties 'replicsa' not allowed"),
+        ({"verifier": {"enabled": True}}, "verifier.trustedProxies is empty: name the networks from which"),
+        (
+            {"verifier": {"trustedProxies": ["gateways"]}},
+            "at '/verifier/trustedProxies/0': 'gateways' does not match pattern",
+        ),
+        (
+            {"verifier": {"maxStaleness": "soon"}},
+            "at '/verifier/maxStaleness': 'soon' does not match pattern",
+        ),
+        ({"verifier": VERIFYING | {"preStopSeconds": 30}}, "must be above verifier.preStopSeconds"),
+        (
+            {"verifier": VERIFYING | {"autoscaling": {"enabled": True, "minReplicas": 11}}},
+            "minReplicas is above maxReplicas: raise maxReplicas",
+        ),
         (
             {"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}},
             "metrics.serviceMonitor.enabled needs metrics.service.enabled: true",
@@ -118,12 +136,14 @@ def test_a_chart_that_depends_on_this_one_may_have_global_values(offline: Helm) 
     assert offline.objects(**values)
 
 
-def arguments(helm: Helm, values: Values) -> dict[str, Any]:
-    """Return what the operator makes of the arguments that its container is given."""
-    [deployment] = helm.rendered(**values)["deployment.yaml"]
+def arguments(helm: Helm, values: Values, program: click.Command = operator) -> dict[str, Any]:
+    """Return what a program makes of the arguments that its container is given."""
+    name = str(program.name)
+    path = "deployment.yaml" if program is operator else f"{name}/deployment.yaml"
+    [deployment] = helm.rendered(**values)[path]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
-    assert ["keywright", "operator"] == container["command"]
-    context = operator.make_context("operator", list(container["args"]))
+    assert ["keywright", name] == container["command"]
+    context = program.make_context(name, list(container["args"]))
     given = click.core.ParameterSource.COMMANDLINE
     return {
         name: value for name, value in context.params.items() if context.get_parameter_source(name) is given
@@ -169,6 +189,62 @@ def test_every_flag_of_the_operator_has_its_value(offline: Helm) -> None:
 def test_verifiers_are_found_by_the_service_that_this_chart_gives_them(offline: Helm) -> None:
     given = arguments(offline, {"usage": {"tokenSecret": "usage"}, "systemNamespace": "elsewhere"})
     assert "keywright-system/keywright-verifier-usage" == given["usage_service"]
+
+
+def test_a_verifier_with_nothing_but_its_proxies_serves_the_cluster(offline: Helm) -> None:
+    assert arguments(offline, {"verifier": VERIFYING}, verifier) == {
+        "system_namespace": "keywright-system",
+        "trusted_proxies": (ip_network("10.42.0.0/16"),),
+        "client_ip_header": "x-forwarded-for",
+        "client_ip_hops": 1,
+        "nginx_path_header": "X-Original-URI",
+        "max_staleness": 300.0,
+        "allow_cors_preflight": False,
+        "bind_address": "0.0.0.0",
+        "port": 8080,
+        "ops_port": 8082,
+        "log_format": "json",
+        "log_level": "info",
+    }
+
+
+EVERY_FLAG_OF_VERIFIER: Values = {
+    "namespaces": ["a", "b"],
+    "systemNamespace": "elsewhere",
+    "log": {"format": "console", "level": "debug"},
+    "verifier": {
+        "enabled": True,
+        "trustedProxies": ["10.42.0.0/16", "fd00::/8"],
+        "clientIP": {"header": "X-Real-IP", "hops": 2},
+        "nginxPathHeader": "X-Original-URL",
+        "maxStaleness": "1m30s",
+        "allowCORSPreflight": True,
+        "bindAddress": "::",
+        "port": 9080,
+        "opsPort": 9082,
+    },
+}
+
+
+def test_every_flag_of_the_verifier_has_its_value(offline: Helm) -> None:
+    given = arguments(offline, EVERY_FLAG_OF_VERIFIER, verifier)
+    assert given == {
+        "namespaces": ("a", "b"),
+        "system_namespace": "elsewhere",
+        "trusted_proxies": (ip_network("10.42.0.0/16"), ip_network("fd00::/8")),
+        "client_ip_header": "x-real-ip",
+        "client_ip_hops": 2,
+        "nginx_path_header": "X-Original-URL",
+        "max_staleness": 90.0,
+        "allow_cors_preflight": True,
+        "bind_address": "::",
+        "port": 9080,
+        "ops_port": 9082,
+        "log_format": "console",
+        "log_level": "debug",
+    }
+    in_a_pod_it_is_the_account = {"kubeconfig"}
+    assert {flag.name for flag in verifier.params} - set(given) == in_a_pod_it_is_the_account
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The operator under test: a process with the ServiceAccount and the rights that the chart grants."""
+"""Operator and verifier under test: processes with the ServiceAccounts and rights that the chart grants."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import rbac
-from harness.account import ACCOUNT, write_kubeconfig
+from harness.account import ACCOUNT, VERIFIER, write_kubeconfig
 from harness.api import Api, RefusedError
 from harness.history import History
 from harness.operator import Operator
 from harness.team import Team
+from harness.verifier import Verifier
 from harness.writes import Writes
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def system_namespace(admin: Api, crds: None) -> str:
-    """The system namespace with the chart's ServiceAccount and RBAC."""
+    """The system namespace with the chart's ServiceAccounts and RBAC."""
     ensure(admin, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
-    for obj in rbac.rbac(namespace=SYSTEM):
+    for obj in rbac.rbac(namespace=SYSTEM, values={"verifier": {"enabled": True}}):
         ensure(admin, obj)
     return SYSTEM
 
@@ -77,6 +78,21 @@ def start_operator(operator_kubeconfig: Path, logs: Path, leaks: Leaks) -> Calla
         return Operator(kubeconfig, logs / f"operator-{next(_numbers)}.log", arguments)
 
     return start
+
+
+@pytest.fixture
+def start_verifier(admin: Api, system_namespace: str, tmp_path: Path) -> Iterator[Callable[..., Verifier]]:
+    """Start verifiers; they end with the test, and well."""
+    started: list[Verifier] = []
+
+    def start(*arguments: str, server: str | None = None, account: str = VERIFIER) -> Verifier:
+        file = tmp_path / f"kubeconfig-{len(started)}"
+        write_kubeconfig(file, admin, system_namespace, account, server=server)
+        started.append(Verifier(file, tmp_path / f"verifier-{len(started)}.log", *arguments))
+        return started[-1]
+
+    yield start
+    assert [0 for _ in started] == [one.stop() for one in started]
 
 
 @pytest.fixture(scope="module")

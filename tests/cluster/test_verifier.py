@@ -6,70 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import rbac
 from cluster.conftest import ensure
-from harness.account import write_kubeconfig
 from harness.proxy import Answer, Proxy
-from harness.verifier import Verifier
+from harness.team import Team
 from harness.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from harness.api import Api, Object
+    from harness.api import Api
     from harness.operator import Operator
-    from harness.team import Team
-
-ACCOUNT = "keywright-verifier"
-
-
-@pytest.fixture(scope="module")
-def account(admin: Api, system_namespace: str) -> str:
-    """A ServiceAccount that may read what a verifier reads, and nothing else."""
-    read = ["get", "list", "watch"]
-    rules = [
-        {"apiGroups": ["keywright.dev"], "resources": ["apikeys", "projects", "revocations"], "verbs": read},
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
-    ]
-    group = "rbac.authorization.k8s.io"
-    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": system_namespace}
-    role = {"apiGroup": group, "kind": "ClusterRole", "name": ACCOUNT}
-    metadata = {"name": ACCOUNT}
-    objects: tuple[Object, ...] = (
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {**metadata, "namespace": system_namespace},
-        },
-        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules},
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": role,
-            "subjects": [subject],
-        },
-    )
-    for obj in objects:
-        ensure(admin, obj)
-    return ACCOUNT
-
-
-@pytest.fixture
-def start_verifier(
-    admin: Api, account: str, system_namespace: str, tmp_path: Path
-) -> Iterator[Callable[..., Verifier]]:
-    """Start verifiers; they end with the test, and well."""
-    started: list[Verifier] = []
-
-    def start(*arguments: str, server: str | None = None) -> Verifier:
-        file = tmp_path / f"kubeconfig-{len(started)}"
-        write_kubeconfig(file, admin, system_namespace, account, server=server)
-        started.append(Verifier(file, tmp_path / f"verifier-{len(started)}.log", *arguments))
-        return started[-1]
-
-    yield start
-    assert [0 for _ in started] == [one.stop() for one in started]
+    from harness.verifier import Verifier
 
 
 @pytest.fixture
@@ -158,3 +106,25 @@ def test_an_api_server_that_is_silent_is_not_believed_for_long_and_then_caught_u
     proxy.heal()
     verifier.until_ready()
     assert (403, "disabled_api_key") == verifier.ask(project, key)[:2]
+
+
+def test_for_listed_namespaces_it_knows_these_and_records_of_the_system_namespace(
+    admin: Api,
+    team: Team,
+    make_team: Callable[[], Team],
+    system_namespace: str,
+    operator: Operator,
+    start_verifier: Callable[..., Verifier],
+) -> None:
+    other = make_team()
+    values = {"namespaces": [team.namespace], "verifier": {"enabled": True}}
+    for obj in rbac.rbac(release="listed", namespace=system_namespace, values=values):
+        ensure(admin, obj)
+    verifier = start_verifier(f"--namespaces={team.namespace}", account="listed-verifier").until_ready()
+    team.minted()
+    other.minted()
+    project, key = f"{team.namespace}/payments", team.value()
+    until(lambda: verifier.ask(project, key).status, lambda status: status == 200)
+    assert (403, "project_not_found") == verifier.ask(f"{other.namespace}/payments", other.value())[:2]
+    Team(admin, system_namespace).revoke(f"leaked-{team.namespace}", keyID=key.split("_")[2])
+    until(lambda: verifier.ask(project, key)[:2], lambda seen: seen == (401, "revoked_api_key"))

@@ -17,6 +17,7 @@ from keywright.verifier.dialects import Proxies
 from keywright.verifier.metrics import Metrics
 from keywright.verifier.ops import Ops
 from keywright.verifier.server import Server
+from keywright.verifier.usage import Usage
 
 if TYPE_CHECKING:
     from gateways.population import Population
@@ -50,6 +51,7 @@ class RunningVerifier:
             store=LocalStore(),
             metrics=metrics,
             proxies=Proxies(nginx_path_header=path_header),
+            usage=Usage(),
             allow_preflight=True,
         )
         self.port = 0

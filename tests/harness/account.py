@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ACCOUNT = "keywright-operator"
 """The operator's, as the chart names it."""
+VERIFIER = "keywright-verifier"
+"""The verifier's."""
 
 
 def write_kubeconfig(

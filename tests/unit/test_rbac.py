@@ -1,4 +1,4 @@
-"""The chart's rights: the least that the operator needs, and the same in every form."""
+"""The chart's rights: the least that operator and verifier need, and the same in every form."""
 
 from __future__ import annotations
 
@@ -126,8 +126,69 @@ def test_an_account_of_ones_own_gets_the_rights_and_is_not_made() -> None:
     assert not [each for each in objects if each["kind"] == "ServiceAccount"]
 
 
+READ = {"get", "list", "watch"}
+READ_BY_VERIFIER: Rules = {
+    ("keywright.dev", "apikeys"): READ,
+    ("keywright.dev", "projects"): READ,
+    ("keywright.dev", "revocations"): READ,
+}
+
+
+def verifying(**values: Any) -> list[dict[str, Any]]:
+    return rbac(values={"verifier": {"enabled": True, **values.pop("verifier", {})}, **values})
+
+
+def test_without_a_verifier_nobody_has_its_rights() -> None:
+    assert not [each for each in rbac() if "verifier" in each["metadata"]["name"]]
+
+
+def test_cluster_wide_the_verifier_reads_these_and_writes_nothing() -> None:
+    rules = rules_of(one("ClusterRole", "keywright-verifier", verifying()))
+    assert rules == READ_BY_VERIFIER | {("", "namespaces"): READ}
+    assert not [each for each in verifying() if each["metadata"]["name"] == "keywright-verifier-system"]
+
+
+def test_for_listed_namespaces_the_verifier_reads_there_and_revocations_of_the_system_namespace() -> None:
+    objects = verifying(namespaces=["a", "b"], systemNamespace="elsewhere")
+    for namespace in ("a", "b"):
+        assert rules_of(one("Role", "keywright-verifier", objects, namespace)) == READ_BY_VERIFIER
+    system = one("Role", "keywright-verifier-system", objects, "elsewhere")
+    assert rules_of(system) == {("keywright.dev", "revocations"): READ}
+    assert not [each for each in objects if each["kind"].startswith("ClusterRole")]
+
+
+@pytest.mark.parametrize("namespaces", [[], ["a"]])
+def test_only_where_it_takes_revocations_the_verifier_may_create_them(namespaces: list[str]) -> None:
+    objects = verifying(namespaces=namespaces, verifier={"allowRevocations": True})
+    rules = rules_of(one("Role" if namespaces else "ClusterRole", "keywright-verifier", objects))
+    assert rules["keywright.dev", "revocations"] == READ | {"create"}
+    assert {"create"} == set().union(*rules.values()) - READ
+
+
+def test_operator_and_verifier_have_nothing_of_each_other() -> None:
+    for objects in (verifying(), verifying(namespaces=["a"])):
+        subjects = {
+            each["metadata"]["name"]: [subject["name"] for subject in each["subjects"]]
+            for each in objects
+            if "subjects" in each
+        }
+        for name, accounts in subjects.items():
+            assert accounts == ["keywright-verifier" if "verifier" in name else "keywright-operator"]
+
+
+def test_a_verifiers_account_of_ones_own_gets_the_rights_and_is_not_made() -> None:
+    objects = verifying(verifier={"serviceAccount": {"create": False, "name": "mine"}})
+    assert [{"mine"}] == [
+        {subject["name"] for subject in each["subjects"]}
+        for each in objects
+        if "subjects" in each and "verifier" in each["metadata"]["name"]
+    ]
+    accounts = [each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"]
+    assert ["keywright-operator"] == accounts
+
+
 def test_no_right_is_a_wildcard() -> None:
-    for each in rbac(values={"namespaces": ["a"]}) + rbac():
+    for each in verifying(namespaces=["a"]) + verifying():
         for rule in each.get("rules", ()):
             assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
 

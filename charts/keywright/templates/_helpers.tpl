@@ -61,3 +61,59 @@
 {{- define "keywright.account" -}}
 - {kind: ServiceAccount, name: "{{ include "keywright.serviceAccountName" . }}", namespace: "{{ .Release.Namespace }}"}
 {{- end }}
+
+{{- define "keywright.verifier.selectorLabels" -}}
+{app.kubernetes.io/name: keywright, app.kubernetes.io/instance: "{{ .Release.Name }}", app.kubernetes.io/component: verifier}
+{{- end }}
+
+{{- define "keywright.verifier.labels" -}}
+{app.kubernetes.io/name: keywright, app.kubernetes.io/instance: "{{ .Release.Name }}", app.kubernetes.io/component: verifier, app.kubernetes.io/version: "{{ .Chart.AppVersion }}"}
+{{- end }}
+
+{{- define "keywright.verifier.serviceAccountName" -}}
+{{ .Values.verifier.serviceAccount.name | default (printf "%s-verifier" .Release.Name) }}
+{{- end }}
+
+{{- /* What the verifier may do where it serves: read, and nothing else unless it is to take revocations. */}}
+{{- define "keywright.verifier.servedRules" -}}
+- apiGroups: [keywright.dev]
+  resources: [apikeys, projects, revocations]
+  verbs: [get, list, watch]
+{{- if .Values.verifier.allowRevocations }}
+- apiGroups: [keywright.dev]
+  resources: [revocations]
+  verbs: [create]
+{{- end }}
+{{- end }}
+
+{{- define "keywright.verifier.account" -}}
+- {kind: ServiceAccount, name: "{{ include "keywright.verifier.serviceAccountName" . }}", namespace: "{{ .Release.Namespace }}"}
+{{- end }}
+
+{{- /* Where Pods run: `values` of the operator or the verifier, and the labels that choose its Pods. */}}
+{{- define "keywright.placement" -}}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{ toJson . }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{ toJson . }}
+{{- end }}
+{{- with .values.affinity }}
+affinity: {{ toJson . }}
+{{- end }}
+topologySpreadConstraints:
+  {{- with .values.topologySpreadConstraints }}
+  {{- toYaml . | nindent 2 }}
+  {{- else }}
+  {{- range tuple "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{ $.selector }}
+  {{- end }}
+  {{- end }}
+{{- end }}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from keywright.verifier.process import Options
 
 _EXTRAS = frozenset(
-    {"aiohttp", "httptools", "joserfc", "kubernetes", "orjson", "prometheus_client", "structlog", "uvicorn"}
-    | {"uvloop", "yaml"}
+    {"aiohttp", "httptools", "joserfc", "kubernetes", "orjson", "prometheus_client", "redis", "structlog"}
+    | {"uvicorn", "uvloop", "yaml"}
 )
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _REFUSED, _FAILED = 2, 1
@@ -131,6 +132,20 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="Let browsers' OPTIONS requests pass, which cannot hold a key.",
 )
 @click.option(
+    "--limits-store",
+    metavar="URL",
+    default="local",
+    envvar="KEYWRIGHT_LIMITS_STORE",
+    help="Where rate limits are counted: local, each replica for itself, or redis://…, rediss://…, "
+    "unix://… for all together; also $KEYWRIGHT_LIMITS_STORE, as it may hold a password.  [default: local]",
+)
+@click.option(
+    "--usage-token-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Serve /usage on the operations port to who sends this bearer token.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["console", "json"]),
     default="console",
@@ -172,6 +187,8 @@ def verifier(**flags: Any) -> None:
                 ),
                 max_staleness=flags["max_staleness"],
                 allow_preflight=flags["allow_cors_preflight"],
+                limits_store=flags["limits_store"],
+                usage_token_file=flags["usage_token_file"],
             )
         )
     )
@@ -184,6 +201,7 @@ def _serve(options: Options) -> int:
     from keywright.kube.credentials import ConfigurationError  # noqa: PLC0415
     from keywright.logs import describe  # noqa: PLC0415
     from keywright.verifier.process import RefusedError, serve  # noqa: PLC0415
+    from keywright.verifier.shared_limits import StoreUrlError  # noqa: PLC0415
 
     log = structlog.get_logger("keywright")
     try:
@@ -191,7 +209,7 @@ def _serve(options: Options) -> int:
     except ConfigurationError as error:
         remedy = "give the path of a kubeconfig" if options.kubeconfig else "give one, or set $KUBECONFIG"
         return _refuse(f"--kubeconfig: {error}: {remedy}")
-    except RefusedError as error:
+    except (RefusedError, StoreUrlError) as error:
         return _refuse(str(error))
     except Exception as error:  # noqa: BLE001  the last place to say anything
         log.critical("the verifier ends", error=describe(error))

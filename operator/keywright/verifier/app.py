@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from keywright.decision.index import Index
     from keywright.decision.limits import Store
     from keywright.decision.outcome import Denied
+    from keywright.decision.request import Request
     from keywright.verifier.asgi import Receive, Scope, Send
     from keywright.verifier.metrics import Metrics
     from keywright.verifier.readiness import Readiness
+    from keywright.verifier.usage import Usage
 
 log = structlog.get_logger("keywright.verifier")
 
@@ -46,7 +48,7 @@ class Verifier:
     `clock` tells epoch seconds, `monotonic` the seconds that `Readiness` counts in.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it is made of, by name
         self,
         *,
         index: Index,
@@ -54,6 +56,7 @@ class Verifier:
         store: Store,
         metrics: Metrics,
         proxies: Proxies,
+        usage: Usage,
         allow_preflight: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -62,6 +65,7 @@ class Verifier:
         self._readiness = readiness
         self._store = store
         self._metrics = metrics
+        self._usage = usage
         self._allow_preflight = allow_preflight
         self._clock = clock
         self._monotonic = monotonic
@@ -98,17 +102,18 @@ class Verifier:
             self._metrics.count("", reading, self._monotonic() - begun)
             return way.answers.refuse(reading)
         now = self._clock()
-        decision = decide(self._index, reading.request, now)
+        request = reading.request
+        decision = decide(self._index, request, now)
         if not isinstance(decision, Allowed):
+            if decision.entry is not None and decision.generation is not None:
+                self._usage.count(decision.entry, decision.generation, now, request.client, decision.code)
             return self._denied(way, decision, reading, begun)
-        project = reading.request.project
         if not decision.buckets:
-            self._metrics.count(project, "allowed", self._monotonic() - begun)
-            return way.answers.allow(decision, None)
+            return self._allowed(way, decision, request, now, begun)
         taken = self._store.take(decision.buckets, now)
         if isinstance(taken, Taken):
-            return self._limited(way, decision, project, taken, begun)
-        return self._when_taken(way, decision, project, taken, begun)
+            return self._limited(way, decision, request, taken, begun)
+        return self._when_taken(way, decision, request, taken, begun)
 
     def _read(
         self, reader: Reader, scope: Scope, parts: list[bytes], query: bytes, now: float
@@ -141,23 +146,39 @@ class Verifier:
         self._metrics.count(known, denied.code, self._monotonic() - begun)
         return way.answers.deny(denied, project)
 
-    def _limited(self, way: _Way, allowed: Allowed, project: str, taken: Taken, begun: float) -> Answer:
+    def _allowed(
+        self,
+        way: _Way,
+        allowed: Allowed,
+        request: Request,
+        now: float,
+        begun: float,
+        taken: Taken | None = None,
+    ) -> Answer:
+        if allowed.entry is not None and allowed.generation is not None:
+            self._usage.count(allowed.entry, allowed.generation, now, request.client)
+        self._metrics.count(request.project, "allowed", self._monotonic() - begun)
+        return way.answers.allow(allowed, taken)
+
+    def _limited(self, way: _Way, allowed: Allowed, request: Request, taken: Taken, begun: float) -> Answer:
         if taken.allowed:
-            self._metrics.count(project, "allowed", self._monotonic() - begun)
-            return way.answers.allow(allowed, taken)
-        self._metrics.count(project, Code.RATE_LIMITED, self._monotonic() - begun)
+            return self._allowed(way, allowed, request, taken.now, begun, taken)
+        code = Code.RATE_LIMITED
+        if allowed.entry is not None and allowed.generation is not None:
+            self._usage.count(allowed.entry, allowed.generation, taken.now, request.client, code)
+        self._metrics.count(request.project, code, self._monotonic() - begun)
         return way.answers.limit(allowed, taken)
 
     async def _when_taken(
         self,
         way: _Way,
         allowed: Allowed,
-        project: str,
+        request: Request,
         taken: Awaitable[Taken],
         begun: float,
     ) -> Answer:
         try:
-            return self._limited(way, allowed, project, await taken, begun)
+            return self._limited(way, allowed, request, await taken, begun)
         except Exception as error:  # noqa: BLE001  as above
             return self._unforeseen(error, begun)
 

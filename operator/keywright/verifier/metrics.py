@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from keywright.verifier.usage import Usage
+
 # From a decision that knows what it needs to a store of rate limits that does not answer.
 _SECONDS = (0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 1)
 
@@ -28,6 +30,7 @@ LABELS = {
     "project": "`namespace/name` of the Project; empty where it is none",
     "code": "`allowed`, or the code of the denial",
     "kind": "`apikey`, `project`, `revocation` or `namespace`",
+    "error": "`timeout`, or what the store's client calls it",
 }
 """What the values of each label are."""
 
@@ -70,8 +73,36 @@ _ROLLBACKS = Family(
     "Lists below a version seen before: the API server was restored from a backup.",
     ("kind",),
 )
+_SHARED = Family(
+    "keywright_verifier_limits_shared",
+    "gauge",
+    "1 while the store of shared rate limits is there; 0: this replica counts for itself.",
+)
+_STORE_FAILURES = Family(
+    "keywright_verifier_limits_store_failures_total",
+    "counter",
+    "Calls of the store of shared rate limits that failed.",
+    ("error",),
+)
+_USED = Family(
+    "keywright_verifier_keys_used",
+    "gauge",
+    "Generations of ApiKeys that were used since the process started.",
+)
 
-FAMILIES = (_BUILD, _DECISIONS, _DURATION, _MALFORMED, _OBJECTS, _STALENESS, _RELISTS, _ROLLBACKS)
+FAMILIES = (
+    _BUILD,
+    _DECISIONS,
+    _DURATION,
+    _MALFORMED,
+    _OBJECTS,
+    _STALENESS,
+    _RELISTS,
+    _ROLLBACKS,
+    _SHARED,
+    _STORE_FAILURES,
+    _USED,
+)
 """Every metric of the verifier."""
 
 
@@ -90,11 +121,14 @@ class Watches(Protocol):
 class Metrics(Collector):
     """Every metric of the process."""
 
-    def __init__(self, watches: Watches | None = None) -> None:
+    def __init__(self, watches: Watches | None = None, usage: Usage | None = None) -> None:
         self._watches = watches
+        self._usage = usage
         self._decisions: dict[tuple[str, ...], int] = {}
         self._durations = [0] * (len(_SECONDS) + 1)
         self._seconds = 0.0
+        self._shared = False
+        self._store_failures: dict[tuple[str, ...], int] = {}
         self.malformed = 0
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -107,6 +141,14 @@ class Metrics(Collector):
         self._decisions[key] = self._decisions.get(key, 0) + 1
         self._durations[bisect_left(_SECONDS, seconds)] += 1
         self._seconds += seconds
+
+    def store_failed(self, code: str) -> None:
+        """Count one call of the store of rate limits that was not answered, or with an error."""
+        self._store_failures[code,] = self._store_failures.get((code,), 0) + 1
+
+    def store_up(self, *, up: bool) -> None:
+        """Note whether rate limits are shared."""
+        self._shared = up
 
     def collect(self) -> Iterator[Metric]:
         """Return all families as they are now."""
@@ -125,6 +167,9 @@ class Metrics(Collector):
             yield _gauge(_STALENESS, {(): self._watches.staleness()})
             yield _counter(_RELISTS, _by_kind(self._watches.relists()))
             yield _counter(_ROLLBACKS, _by_kind(self._watches.rollbacks()))
+        yield _gauge(_SHARED, {(): int(self._shared)})
+        yield _counter(_STORE_FAILURES, self._store_failures)
+        yield _gauge(_USED, {(): len(self._usage) if self._usage is not None else 0})
 
 
 def _by_kind(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -23,9 +24,17 @@ from keywright.verifier.dialects import Proxies
 from keywright.verifier.metrics import Metrics
 from keywright.verifier.ops import Ops
 from keywright.verifier.server import Server
+from keywright.verifier.shared_limits import SharedLimits
 from keywright.verifier.source import Source
+from keywright.verifier.usage import Usage
+from keywright.verifier.usage_page import UsagePage
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = structlog.get_logger("keywright.verifier")
+
+_FORGET_EVERY = 600.0  # seconds; a scrape has long seen the last use by then
 
 
 class RefusedError(KeywrightError):
@@ -47,10 +56,16 @@ class Options:
     proxies: Proxies = field(default_factory=Proxies)
     max_staleness: float = 300.0
     allow_preflight: bool = False
+    limits_store: str = "local"
+    usage_token_file: Path | None = None
 
 
 async def serve(options: Options) -> None:
-    """Run the verifier until SIGTERM or SIGINT. Raises RefusedError, and ConfigurationError."""
+    """Run the verifier until SIGTERM or SIGINT.
+
+    Raises RefusedError, ConfigurationError, and StoreUrlError.
+    """
+    usage = Usage()
     client = await Client.connect(options.kubeconfig)
     index = Index(system_namespace=options.system_namespace)
     source = Source(
@@ -60,12 +75,14 @@ async def serve(options: Options) -> None:
         system_namespace=options.system_namespace,
         max_staleness=options.max_staleness,
     )
-    metrics = Metrics(source)
+    metrics = Metrics(source, usage)
+    shared = SharedLimits.at(options.limits_store, metrics) if options.limits_store != "local" else None
     traffic = Verifier(
         index=index,
         readiness=source,
-        store=LocalStore(),
+        store=shared or LocalStore(),
         metrics=metrics,
+        usage=usage,
         proxies=options.proxies,
         allow_preflight=options.allow_preflight,
     )
@@ -75,7 +92,9 @@ async def serve(options: Options) -> None:
         ended = ["nothing fills the index any more"] if any(task.done() for task in filling) else []
         return [*ended, *server.problems()]
 
-    server = Server(traffic=traffic, ops=Ops(alive=alive, ready=source.problems, registry=metrics.registry))
+    pages = {"/usage": UsagePage(usage, options.usage_token_file)} if options.usage_token_file else {}
+    ops = Ops(alive=alive, ready=source.problems, registry=metrics.registry, pages=pages)
+    server = Server(traffic=traffic, ops=ops)
     main = asyncio.current_task()
     assert main is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,11 +102,23 @@ async def serve(options: Options) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         try:
             _listen(server, options)
+            if shared is not None:
+                shared.start()
             async with asyncio.TaskGroup() as group:
                 filling.append(group.create_task(source.run()))
+                group.create_task(_forget(usage, index))
         finally:
             await server.close()
+            if shared is not None:
+                await shared.close()
             await client.close()
+
+
+async def _forget(usage: Usage, index: Index) -> None:
+    """Let go of what was counted of keys that are no more."""
+    while True:
+        await asyncio.sleep(_FORGET_EVERY)
+        usage.forget(index)
 
 
 def _listen(server: Server, options: Options) -> None:

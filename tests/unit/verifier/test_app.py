@@ -16,6 +16,7 @@ from keywright.decision.limits import LocalStore, Taken
 from keywright.verifier.app import Verifier
 from keywright.verifier.dialects import Proxies
 from keywright.verifier.metrics import Metrics
+from keywright.verifier.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,7 @@ def verifier(
     ready: Ready | None = None,
     store: Store | None = None,
     metrics: Metrics | None = None,
+    usage: Usage | None = None,
     allow_preflight: bool = False,
 ) -> Verifier:
     return Verifier(
@@ -88,6 +90,7 @@ def verifier(
         store=store or LocalStore(),
         metrics=metrics or Metrics(),
         proxies=Proxies(),
+        usage=usage or Usage(),
         allow_preflight=allow_preflight,
     )
 

@@ -16,6 +16,7 @@ from keywright.decision.limits import LocalStore
 from keywright.verifier.app import Verifier
 from keywright.verifier.dialects import Proxies
 from keywright.verifier.metrics import Metrics
+from keywright.verifier.usage import Usage
 
 REQUESTS = 12_000
 _TOGETHER = 16
@@ -99,6 +100,7 @@ async def test_no_malformed_request_is_answered_with_a_5xx_or_ends_the_server(se
         store=LocalStore(),
         metrics=metrics,
         proxies=Proxies(),
+        usage=Usage(),
         allow_preflight=True,
     )
     requests = [_malformed(chance) for _ in range(REQUESTS)]
