@@ -60,6 +60,12 @@ class Verifier:
         status, body, given = _ask(f"{self._url('traffic')}/authz/envoy/{project}{path}", method, headers)
         return Verdict(status, json.loads(body)["error"]["code"] if body else "", given)
 
+    @property
+    def ops_url(self) -> str:
+        """Where its operations port is."""
+        until(self._listens, bool, what="the verifier listens")
+        return self._url("ops")
+
     def stop(self) -> int:
         """End it as Kubernetes does, and return its exit code."""
         if self.process.poll() is None:
