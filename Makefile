@@ -53,7 +53,7 @@ format: setup ## let ruff format and mend what it can
 test: lint ## lint, then every test, against a real API server that it brings up
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-demo: setup ## the whole story of a key on a real API server; KEEP=1 leaves it running
+demo: setup ## the whole story of a key on a real API server and behind a real gateway; KEEP=1 leaves it running
 	@PYTHONPATH=tests $(BIN)/python -m demo $(if $(KEEP),--keep)
 
 demo-end: setup ## end what make demo KEEP=1 left running

@@ -1,1 +1,1 @@
-"""`make demo`: the life of an API key, told by the real operator on a real Kubernetes API server."""
+"""`make demo`: the life of an API key, told by the real programs on a real Kubernetes API server."""

@@ -12,13 +12,16 @@ from controlplane import cluster
 from controlplane.errors import ControlPlaneError
 from controlplane.locking import only_one
 from demo.failure import DemoError
+from demo.gateway import EXAMPLE, require_curl
 from demo.leftovers import DIRECTORY
+from demo.requests import PATH, VALUE, Requests
 from demo.stage import TEAM, Stage
 from demo.story import Story
 from demo.terminal import Terminal
 
 if TYPE_CHECKING:
-    from demo.operator import Operator
+    from demo.gateway import Gateway
+    from demo.program import Program
 
 _INTERRUPTED = 130
 
@@ -45,7 +48,7 @@ def main() -> int:
                 terminal.say("Nothing of the demo is left running.")
     except (DemoError, ControlPlaneError) as error:
         remedy = getattr(error, "remedy", "make demo starts afresh.")
-        terminal.failure(str(error), f"{remedy}\nThe operator's log, if it ran: {DIRECTORY / 'operator.log'}")
+        terminal.failure(str(error), f"{remedy}\nThe logs of what ran: {DIRECTORY}/*.log")
         return 1
     except KeyboardInterrupt:
         terminal.failure("interrupted; everything is cleaned up", "make demo starts afresh.")
@@ -55,41 +58,57 @@ def main() -> int:
 
 def _tell(stage: Stage, terminal: Terminal, *, keep: bool) -> bool:
     """Tell the story; return whether what it stands on is to stay."""
-    terminal.title("Keywright: the life of an API key, on a real Kubernetes API server")
+    terminal.title(
+        "Keywright: the life of an API key, on a real Kubernetes API server, behind a real gateway"
+    )
+    require_curl()
     terminal.chapter("0. A cluster, the resources, the operator")
     shell = stage.bring_up_cluster()
     began = time.monotonic()
     stage.install(shell)
     operator = stage.start_operator(shell)
-    terminal.log(operator.news())
+    terminal.log("operator", operator.news())
     story = Story(terminal, shell, operator)
     story.ask_for_a_key()
     story.find_the_value()
+    terminal.chapter("3. Use it: a gateway asks the verifier about every request")
+    verifier = stage.start_verifier(shell)
+    terminal.log("verifier", verifier.news())
+    terminal.say(f"Envoy, as {EXAMPLE} has it, before an application that answers with what reached it:")
+    gateway = stage.start_gateway(verifier, f"{TEAM}/payments")
+    requests = Requests(terminal, shell, gateway)
+    requests.without_a_key()
+    requests.with_it()
+    requests.out_of_scope()
+    requests.over_the_limit()
     story.rotate()
+    requests.with_both()
     story.regenerate()
-    story.delete()
+    requests.with_the_leaked_one()
+    story.delete(requests.until_denied)
     if keep:
         story.ask_again()
-        _say_how_to_look_around(stage, terminal, operator)
+        _say_how_to_look_around(stage, terminal, operator, gateway)
     else:
         story.clean_up()
         took = f"{time.monotonic() - began:.0f} s"
-        terminal.say(f"That was it, in {took}. Operator and cluster end now; make demo KEEP=1 leaves them.")
+        terminal.say(f"That was it, in {took}. All that ran ends now; make demo KEEP=1 leaves it running.")
     return keep
 
 
-def _say_how_to_look_around(stage: Stage, terminal: Terminal, operator: Operator) -> None:
+def _say_how_to_look_around(stage: Stage, terminal: Terminal, operator: Program, gateway: Gateway) -> None:
     terminal.chapter("Look around")
-    terminal.say(f"The operator runs on as process {operator.process.pid}; its credentials hold for a day.")
+    terminal.say("Operator, verifier, Envoy and application run on; their credentials hold for a day.")
     for line in (
         f"export KUBECONFIG={stage.kubeconfig}",
         f"alias kubectl={cluster.kubectl_path()}",
         f"kubectl get -n {TEAM} apikey checkout -o yaml",
-        f"kubectl get -n {TEAM} secret checkout-key -o jsonpath='{{.data.apiKey}}' | base64 -d   # the value",
-        f"kubectl annotate -n {TEAM} apikey checkout keywright.dev/rotate=again-1",
+        f'KEY="$({VALUE})"',
+        f'curl -i {gateway.url}{PATH} -H "Authorization: Bearer $KEY"',
+        f"kubectl annotate -n {TEAM} apikey checkout keywright.dev/regenerate=again-1   # and ask again",
         f"kubectl delete -n {TEAM} secret checkout-key   # lost: a new one at once",
         f"tail -f {operator.log}",
-        "make demo-end   # ends the operator and the cluster",
+        "make demo-end   # ends everything",
     ):
         terminal.command(line)
 

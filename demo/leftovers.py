@@ -23,20 +23,19 @@ _GRACE_SECONDS = 10
 
 @dataclass(frozen=True)
 class Leftovers:
-    """The operator, and the namespaces made in a cluster that is not the demo's own."""
+    """The processes, and the namespaces made in a cluster that is not the demo's own."""
 
-    operator: Process | None = None
+    processes: tuple[Process, ...] = ()
     namespaces: tuple[str, ...] = ()
 
     @property
     def alive(self) -> bool:
-        """Whether the operator still runs."""
-        return self.operator is not None and self.operator.alive
+        """Whether any of them still runs."""
+        return any(process.alive for process in self.processes)
 
-    def end_operator(self) -> None:
-        """End the operator, if it still is the one that was started."""
-        if self.operator is not None:
-            processes.stop([self.operator], grace_seconds=_GRACE_SECONDS)
+    def end_processes(self) -> None:
+        """End each that still is the one that was started."""
+        processes.stop(self.processes, grace_seconds=_GRACE_SECONDS)
 
 
 def remember(left: Leftovers) -> None:
@@ -51,8 +50,7 @@ def recall() -> Leftovers:
         record = json.loads(_FILE.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return Leftovers()
-    operator = record["operator"]
-    return Leftovers(Process(**operator) if operator else None, tuple(record["namespaces"]))
+    return Leftovers(tuple(Process(**one) for one in record["processes"]), tuple(record["namespaces"]))
 
 
 def forget() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 _SECONDS = 60
+_SECONDS_TO_SETTLE = 10
 
 
 class Shell:
@@ -26,8 +28,8 @@ class Shell:
         path = f"{kubectl.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._environment = {**os.environ, "PATH": path, "KUBECONFIG": str(kubeconfig)}
 
-    def show(self, line: str, trim: Callable[[str], str] = str, *, fails: bool = False) -> None:
-        """Print a command, run it and print what it prints; with `fails` it is expected to."""
+    def show(self, line: str, trim: Callable[[str], str] = str, *, fails: bool = False) -> str:
+        """Print a command, run it, print what it prints and return that; with `fails` it is expected to."""
         self._terminal.command(line)
         code, printed = self._run(line)
         self._terminal.output(trim(printed))
@@ -35,6 +37,27 @@ class Shell:
             raise DemoError(
                 f"`{line}` ended with {code}", "The lines above say why; make demo starts afresh."
             )
+        return printed
+
+    def keep(self, name: str, line: str) -> str:
+        """Print how a variable is set for the commands that follow, and set it to what a command prints."""
+        self._terminal.command(f'{name}="$({line})"')
+        self._environment[name] = self.read(line).rstrip("\n")
+        return self._environment[name]
+
+    def set(self, name: str, value: str) -> None:
+        """Print and set a variable; `value` may name others as bash does."""
+        self._terminal.command(f"{name}={value}")
+        self._environment[name] = self.read(f'printf %s "{value}"')
+
+    def show_once(self, line: str, printed: str) -> None:
+        """Print a command with its output as soon as that is what it should be."""
+        deadline = time.monotonic() + _SECONDS_TO_SETTLE
+        while self.read(line) != printed:
+            if time.monotonic() > deadline:
+                raise DemoError(f"`{line}` does not print {printed!r}", "make demo starts afresh.")
+        self._terminal.command(line)
+        self._terminal.output(printed)
 
     def read(self, line: str) -> str:
         """Run a command quietly and return what it prints."""

@@ -10,7 +10,9 @@ from demo.shell import REPOSITORY
 from demo.stage import SYSTEM, TEAM
 
 if TYPE_CHECKING:
-    from demo.operator import Operator
+    from collections.abc import Callable
+
+    from demo.program import Program
     from demo.shell import Shell
     from demo.terminal import Terminal
 
@@ -22,7 +24,7 @@ _SECRET_PART = 49
 class Story:
     """The chapters; each can count on what those before it have left."""
 
-    def __init__(self, terminal: Terminal, shell: Shell, operator: Operator) -> None:
+    def __init__(self, terminal: Terminal, shell: Shell, operator: Program) -> None:
         self._terminal = terminal
         self._shell = shell
         self._operator = operator
@@ -55,40 +57,40 @@ class Story:
         )
 
     def rotate(self) -> None:
-        """Rotate on request; both generations are valid."""
-        self._terminal.chapter("3. Rotate: a new value, while the old one stays good for a day")
+        """Rotate on request."""
+        self._terminal.chapter("4. Rotate: a new value, while the old one stays good for a day")
         self._annotate("rotate", "2026-11-a", revision=2)
         self._show_generations()
         self._tell_log()
-        self._terminal.say("Both are valid: nobody has to switch at the same moment.")
 
     def regenerate(self) -> None:
         """Replace a leaked key at once."""
-        self._terminal.chapter("4. Regenerate: the key has leaked, all older values end now")
+        self._terminal.chapter("5. Regenerate: the key has leaked, all older values end now")
         self._annotate("regenerate", "leak-1", revision=3)
         self._show_generations()
         self._terminal.say("Each revoked value has a record, which outlives the ApiKey:")
         self._show_records(2)
         self._tell_log()
 
-    def delete(self) -> None:
-        """Delete the ApiKey: revoked first, then the Secret goes."""
-        self._terminal.chapter("5. Delete: revoked first, then gone")
-        self._shell.show(f"kubectl delete -n {TEAM} apikey checkout")
+    def delete(self, watching: Callable[[str], None]) -> None:
+        """Delete the ApiKey, by a command that `watching` shows: revoked first, then the Secret goes."""
+        self._terminal.chapter("6. Delete: revoked first, then gone")
+        watching(f"kubectl delete -n {TEAM} apikey checkout --wait=false")
+        self._shell.show(f"kubectl wait -n {TEAM} --for=delete --timeout=30s apikey/checkout")
         self._shell.show(f"kubectl get -n {TEAM} secret checkout-key", fails=True)
         self._show_records(3)
         self._tell_log()
 
     def ask_again(self) -> None:
         """Leave a key behind to look at."""
-        self._terminal.chapter("6. The same manifest again: another key; the old ones stay revoked")
+        self._terminal.chapter("7. The same manifest again: another key; the old ones stay revoked")
         self._shell.show(f"kubectl apply -f {QUICKSTART}/")
         self._shell.show(f"kubectl wait -n {TEAM} --for=condition=Ready --timeout=30s apikey/checkout")
         self._tell_log()
 
     def clean_up(self) -> None:
         """Delete the namespaces while the operator runs: nothing holds them up."""
-        self._terminal.chapter("6. Clean up")
+        self._terminal.chapter("7. Clean up")
         self._shell.show(f"kubectl delete namespace {TEAM} {SYSTEM}")
 
     def _annotate(self, verb: str, token: str, *, revision: int) -> None:
@@ -118,7 +120,7 @@ class Story:
         self._terminal.table(("REVISION", "KEY-ID", "STATE", "VALID UNTIL", "DIGEST"), rows)
 
     def _tell_log(self) -> None:
-        self._terminal.log(self._operator.news())
+        self._terminal.log(self._operator.name, self._operator.news())
 
 
 def _valid_until(key: dict[str, Any]) -> str:

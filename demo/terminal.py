@@ -49,10 +49,14 @@ class Terminal:
         for line in text.rstrip("\n").splitlines():
             self._console.print(Text(mask(line)))
 
-    def log(self, lines: Iterable[str]) -> None:
-        """Print what the operator logged."""
+    def result(self, text: str) -> None:
+        """Print what was measured."""
+        self._console.print(f"\n[bold green]→ {escape(text)}[/]")
+
+    def log(self, program: str, lines: Iterable[str]) -> None:
+        """Print what a program logged."""
         for line in lines:
-            self._console.print(f"[magenta]operator |[/] [dim]{escape(mask(line))}[/]")
+            self._console.print(f"[magenta]{program} |[/] [dim]{escape(mask(line))}[/]")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table; words that are a state have its colour."""

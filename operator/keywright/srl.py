@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TYP = "keywright-srl+jwt"
 MEDIA_TYPE = f"application/{TYP}"
+SNAPSHOT_TYP = "keywright-snapshot+jwt"
+"""What else these keys sign: see `keywright.decision.snapshot`."""
 ALG = "EdDSA"
 CURVE: Final = "Ed25519"
 KID_PREFIX = "srl-"
@@ -86,9 +88,9 @@ class _OneAlgorithm(jws.JWSRegistry):
 _REGISTRY = _OneAlgorithm()
 
 
-def sign(payload: bytes, key: OKPKey, kid: str) -> str:
+def sign(payload: bytes, key: OKPKey, kid: str, *, typ: str = TYP) -> str:
     """Return the list as it is served."""
-    return jws.serialize_compact({"alg": ALG, "typ": TYP, "kid": kid}, payload, key, registry=_REGISTRY)
+    return jws.serialize_compact({"alg": ALG, "typ": typ, "kid": kid}, payload, key, registry=_REGISTRY)
 
 
 def public_keys(jwks: Any) -> dict[str, OKPKey]:
@@ -112,21 +114,30 @@ def verify(token: str | bytes, keys: Mapping[str, OKPKey]) -> Claims:
 
     Raises RefusedListError.
     """
+    payload = opened(token, keys, typ=TYP)
+    try:
+        return _claims(json.loads(payload))
+    except (KeyError, TypeError, ValueError):
+        # None of it may be quoted: `from None`.
+        raise RefusedListError("malformed", "the list lacks a claim, or one has another form") from None
+
+
+def opened(token: str | bytes, keys: Mapping[str, OKPKey], *, typ: str) -> bytes:
+    """Return what was signed, if it is of this type and one of these keys signed it.
+
+    Raises RefusedListError.
+    """
     raw = token.encode(errors="surrogatepass") if isinstance(token, str) else token
     try:
         signed = jws.extract_compact(raw.strip(), registry=_REGISTRY)
         header = signed.headers()
-        key = keys[_checked_kid(header, keys)]
+        key = keys[_checked_kid(header, keys, typ)]
         genuine = jws.validate_compact(signed, key, registry=_REGISTRY)
     except (JoseError, ValueError, TypeError):
         raise RefusedListError("malformed", "the list is not a JWS in compact form") from None
     if not genuine:
         raise RefusedListError("bad_signature", "the signature of the list does not hold")
-    try:
-        return _claims(json.loads(signed.payload))
-    except (KeyError, TypeError, ValueError):
-        # None of it may be quoted: `from None`.
-        raise RefusedListError("malformed", "the list lacks a claim, or one has another form") from None
+    return signed.payload
 
 
 def _is_for_lists(member: Any) -> bool:
@@ -147,12 +158,12 @@ def _public_key(member: Mapping[str, Any]) -> OKPKey | None:
         return None
 
 
-def _checked_kid(header: Any, keys: Mapping[str, OKPKey]) -> str:
+def _checked_kid(header: Any, keys: Mapping[str, OKPKey], typ: str) -> str:
     if not isinstance(header, dict):  # a text with "alg" in it comes this far
         raise RefusedListError("malformed", "the header of the list is no JSON object")
     # A type of its own first: a token that the same service signed is no list.
-    if header.get("typ") != TYP:
-        raise RefusedListError("wrong_type", f"the list is not of the type {TYP}")
+    if header.get("typ") != typ:
+        raise RefusedListError("wrong_type", f"the list is not of the type {typ}")
     if set(header) != _HEADER:
         raise RefusedListError("malformed", "the header of the list holds more than alg, typ and kid")
     kid = header["kid"]

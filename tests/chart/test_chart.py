@@ -35,7 +35,6 @@ CHOICES: dict[str, Values] = {
         "namespaces": ["a"],
         "systemNamespace": "elsewhere",
     },
-    "with a verifier that takes revocations": {"verifier": VERIFYING | {"allowRevocations": True}},
     "with a verifier and an account of one's own": {
         "verifier": VERIFYING | {"serviceAccount": {"create": False, "name": "mine"}},
     },

@@ -54,10 +54,7 @@ CHOICES: dict[str, Values] = {
         | {
             "clientIP": {"header": "X-Real-IP", "hops": 2},
             "allowCORSPreflight": True,
-            "allowRevocations": True,
-            "issuer": "https://keywright.example.com",
             "limitsStore": {"secretName": "limits"},
-            "signingKeys": {"secret": "keywright-signing"},
             "autoscaling": {"enabled": True},
             "bindAddress": "::",
             "service": {"annotations": {"a": "b"}},
@@ -242,8 +239,7 @@ def test_an_old_verifier_goes_after_a_new_one_is_ready_and_answers_on_meanwhile(
 
 def test_no_secret_value_stands_in_a_pod(offline: Helm) -> None:
     values: Values = {"usage": {"tokenSecret": "usage"}}
-    secrets = {"limitsStore": {"secretName": "limits"}, "signingKeys": {"secret": "signing"}}
-    pod = verifying(offline, values, **secrets)["Deployment"]["template"]["spec"]
+    pod = verifying(offline, values, limitsStore={"secretName": "limits"})["Deployment"]["template"]["spec"]
     [container] = pod["containers"]
     assert container["env"] == [
         {
@@ -252,10 +248,9 @@ def test_no_secret_value_stands_in_a_pod(offline: Helm) -> None:
         }
     ]
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    assert "--signing-keys=" + mounted["signing-keys"] in container["args"]
     assert f"--usage-token-file={mounted['usage-token']}/token" in container["args"]
     named = {volume["name"]: volume["secret"]["secretName"] for volume in pod["volumes"][1:]}
-    assert {"signing-keys": "signing", "usage-token": "usage"} == named
+    assert {"usage-token": "usage"} == named
 
 
 def pods(helm: Helm, values: Values) -> list[dict[str, Any]]:

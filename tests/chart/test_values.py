@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -136,14 +137,17 @@ def test_a_chart_that_depends_on_this_one_may_have_global_values(offline: Helm) 
     assert offline.objects(**values)
 
 
-def arguments(helm: Helm, values: Values, program: click.Command = operator) -> dict[str, Any]:
-    """Return what a program makes of the arguments that its container is given."""
+def arguments(
+    helm: Helm, values: Values, program: click.Command = operator, *, mounted: Path = Path("/var/run/secrets")
+) -> dict[str, Any]:
+    """Return what a program makes of its container's arguments, with its Secrets `mounted`."""
     name = str(program.name)
     path = "deployment.yaml" if program is operator else f"{name}/deployment.yaml"
     [deployment] = helm.rendered(**values)[path]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert ["keywright", name] == container["command"]
-    context = program.make_context(name, list(container["args"]))
+    given_in_a_pod = [one.replace("=/var/run/secrets", f"={mounted}") for one in container["args"]]
+    context = program.make_context(name, given_in_a_pod)
     given = click.core.ParameterSource.COMMANDLINE
     return {
         name: value for name, value in context.params.items() if context.get_parameter_source(name) is given
@@ -186,11 +190,6 @@ def test_every_flag_of_the_operator_has_its_value(offline: Helm) -> None:
     assert {flag.name for flag in operator.params} - set(given) == in_a_pod_it_is_the_account
 
 
-def test_verifiers_are_found_by_the_service_that_this_chart_gives_them(offline: Helm) -> None:
-    given = arguments(offline, {"usage": {"tokenSecret": "usage"}, "systemNamespace": "elsewhere"})
-    assert "keywright-system/keywright-verifier-usage" == given["usage_service"]
-
-
 def test_a_verifier_with_nothing_but_its_proxies_serves_the_cluster(offline: Helm) -> None:
     assert arguments(offline, {"verifier": VERIFYING}, verifier) == {
         "system_namespace": "keywright-system",
@@ -211,6 +210,7 @@ def test_a_verifier_with_nothing_but_its_proxies_serves_the_cluster(offline: Hel
 EVERY_FLAG_OF_VERIFIER: Values = {
     "namespaces": ["a", "b"],
     "systemNamespace": "elsewhere",
+    "usage": {"tokenSecret": "usage"},
     "log": {"format": "console", "level": "debug"},
     "verifier": {
         "enabled": True,
@@ -226,8 +226,11 @@ EVERY_FLAG_OF_VERIFIER: Values = {
 }
 
 
-def test_every_flag_of_the_verifier_has_its_value(offline: Helm) -> None:
-    given = arguments(offline, EVERY_FLAG_OF_VERIFIER, verifier)
+def test_every_flag_of_the_verifier_has_its_value(offline: Helm, tmp_path: Path) -> None:
+    token = tmp_path / "keywright" / "usage" / "token"
+    token.parent.mkdir(parents=True)
+    token.touch()
+    given = arguments(offline, EVERY_FLAG_OF_VERIFIER, verifier, mounted=tmp_path)
     assert given == {
         "namespaces": ("a", "b"),
         "system_namespace": "elsewhere",
@@ -240,11 +243,26 @@ def test_every_flag_of_the_verifier_has_its_value(offline: Helm) -> None:
         "bind_address": "::",
         "port": 9080,
         "ops_port": 9082,
+        "usage_token_file": str(token),
         "log_format": "console",
         "log_level": "debug",
     }
-    in_a_pod_it_is_the_account = {"kubeconfig"}
-    assert {flag.name for flag in verifier.params} - set(given) == in_a_pod_it_is_the_account
+    in_a_pod_it_is_the_account, in_the_environment = {"kubeconfig"}, {"limits_store"}
+    left = {flag.name for flag in verifier.params} - set(given)
+    assert left == in_a_pod_it_is_the_account | in_the_environment
+
+
+def test_the_store_of_limits_is_read_where_the_chart_puts_it(offline: Helm) -> None:
+    values = VERIFYING | {"limitsStore": {"secretName": "limits"}}
+    [deployment] = offline.rendered(verifier=values)["verifier/deployment.yaml"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    [flag] = [flag for flag in verifier.params if flag.name == "limits_store"]
+    assert [flag.envvar] == [variable["name"] for variable in container["env"]]
+
+
+def test_verifiers_are_found_by_the_service_that_this_chart_gives_them(offline: Helm) -> None:
+    given = arguments(offline, {"usage": {"tokenSecret": "usage"}, "systemNamespace": "elsewhere"})
+    assert "keywright-system/keywright-verifier-usage" == given["usage_service"]
 
 
 @pytest.mark.parametrize(

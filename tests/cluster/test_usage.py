@@ -104,6 +104,19 @@ def said(operator: Operator, event: str) -> list[dict[str, Any]]:
     return [line for line in operator.lines() if line["event"] == event]
 
 
+def test_a_use_that_a_verifier_allowed_stands_in_the_status(
+    scraping: Callable[..., Operator],
+    start_verifier: Callable[..., Verifier],
+    team: Team,
+    token_file: Path,
+) -> None:
+    verifier = start_verifier(f"--usage-token-file={token_file}").until_ready()
+    scraping(f"--usage-url={verifier.ops_url}").until_ready()
+    team.minted(scopes=["data:read"])
+    until(lambda: verifier.ask(f"{team.namespace}/payments", team.value()).status, lambda seen: seen == 200)
+    until(lambda: last_used(team.get())[0], bool)
+
+
 def test_a_first_use_is_told_within_a_moment_by_one_write_and_the_next_not_within_the_hour(
     scraping: Callable[..., Operator], team: Team, port: UsagePort, audit_log: Path | None
 ) -> None:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "examples" / "quickstart" / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-EXAMPLE_PAGES = set((ROOT / "docs" / "examples").glob("*.md")) - {ROOT / "docs" / "examples" / "README.md"}
+EXAMPLE_PAGES = {
+    page
+    for page in (ROOT / "docs" / "examples").glob("*.md")
+    if page.name != "README.md"
+    and not page.name.startswith("gateways-")  # those say what to copy, not to type
+}
 TYPED_ELSEWHERE = {
     ROOT / "charts" / "keywright" / "README.md",  # by tests/chart
     ROOT / "docs" / "signed-revocation-list.md",  # by test_signed_revocation_list.py

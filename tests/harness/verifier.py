@@ -43,13 +43,18 @@ class Verifier:
         until(self.ready, lambda status: status == 200, what="the verifier is ready")
         return self
 
+    @property
+    def ops_url(self) -> str:
+        """Where its operations port is."""
+        return self._url("ops")
+
     def ready(self) -> int:
         """Return the status of /readyz; 0 where nothing listens yet."""
-        return _ask(f"{self._url('ops')}/readyz")[0] if self._listens() else 0
+        return _ask(f"{self.ops_url}/readyz")[0] if self._listens() else 0
 
     def metric(self, sample: str) -> float:
         """Return one sample of /metrics."""
-        text = _ask(f"{self._url('ops')}/metrics")[1]
+        text = _ask(f"{self.ops_url}/metrics")[1]
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return next(float(value) for name, value in lines if name == sample)
 
@@ -59,12 +64,6 @@ class Verifier:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         status, body, given = _ask(f"{self._url('traffic')}/authz/envoy/{project}{path}", method, headers)
         return Verdict(status, json.loads(body)["error"]["code"] if body else "", given)
-
-    @property
-    def ops_url(self) -> str:
-        """Where its operations port is."""
-        until(self._listens, bool, what="the verifier listens")
-        return self._url("ops")
 
     def stop(self) -> int:
         """End it as Kubernetes does, and return its exit code."""

@@ -25,6 +25,35 @@ import {module}
 """
 
 
+NOT_FOR_MIDDLEWARE = (
+    "cronsim",
+    "fastapi",
+    "httptools",
+    "kopf",
+    "prometheus_client",
+    "redis",
+    "uvicorn",
+    "uvloop",
+)
+NOT_FOR_A_SNAPSHOT = (*NOT_FOR_MIDDLEWARE, "kubernetes", "structlog", "yaml", "orjson")
+
+
+@pytest.mark.parametrize(
+    ("module", "blocked"),
+    [
+        ("keywright.middleware.cluster", NOT_FOR_MIDDLEWARE),
+        ("keywright.middleware.snapshot", NOT_FOR_A_SNAPSHOT),
+        ("keywright.middleware", (*NOT_FOR_A_SNAPSHOT, "aiohttp", "joserfc")),
+    ],
+)
+def test_the_middleware_needs_no_server_no_store_and_a_snapshot_nothing_of_kubernetes(
+    module: str, blocked: tuple[str, ...]
+) -> None:
+    code = _WITHOUT.format(blocked=blocked, module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "module",
     [

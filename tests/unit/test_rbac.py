@@ -157,14 +157,6 @@ def test_for_listed_namespaces_the_verifier_reads_there_and_revocations_of_the_s
     assert not [each for each in objects if each["kind"].startswith("ClusterRole")]
 
 
-@pytest.mark.parametrize("namespaces", [[], ["a"]])
-def test_only_where_it_takes_revocations_the_verifier_may_create_them(namespaces: list[str]) -> None:
-    objects = verifying(namespaces=namespaces, verifier={"allowRevocations": True})
-    rules = rules_of(one("Role" if namespaces else "ClusterRole", "keywright-verifier", objects))
-    assert rules["keywright.dev", "revocations"] == READ | {"create"}
-    assert {"create"} == set().union(*rules.values()) - READ
-
-
 def test_operator_and_verifier_have_nothing_of_each_other() -> None:
     for objects in (verifying(), verifying(namespaces=["a"])):
         subjects = {

@@ -79,11 +79,6 @@
 - apiGroups: [keywright.dev]
   resources: [apikeys, projects, revocations]
   verbs: [get, list, watch]
-{{- if .Values.verifier.allowRevocations }}
-- apiGroups: [keywright.dev]
-  resources: [revocations]
-  verbs: [create]
-{{- end }}
 {{- end }}
 
 {{- define "keywright.verifier.account" -}}

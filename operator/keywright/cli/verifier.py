@@ -142,7 +142,6 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option(
     "--usage-token-file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Serve /usage on the operations port to who sends this bearer token.",
 )
 @click.option(
@@ -188,10 +187,26 @@ def verifier(**flags: Any) -> None:
                 max_staleness=flags["max_staleness"],
                 allow_preflight=flags["allow_cors_preflight"],
                 limits_store=flags["limits_store"],
-                usage_token_file=flags["usage_token_file"],
+                usage_token_file=_readable(flags["usage_token_file"]),
             )
         )
     )
+
+
+def _readable(file: str | None) -> Path | None:
+    """Return the file of the token, once it was seen to hold one: a typo would look like a wrong token."""
+    if file is None:
+        return None
+    path = Path(file)
+    try:
+        held = path.read_bytes().strip()
+    except OSError as error:
+        raise click.UsageError(
+            f"--usage-token-file: {error.strerror}; give a file that can be read"
+        ) from None
+    if not held:
+        raise click.UsageError("--usage-token-file holds no token: write one line of visible ASCII")
+    return path
 
 
 def _serve(options: Options) -> int:

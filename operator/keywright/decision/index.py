@@ -46,6 +46,8 @@ class Index:
         self.holders: dict[bytes, tuple[Generation, ...]] = {}
         """The generations of each digest, those of the oldest ApiKey first."""
         self.revoked = Revoked(system_namespace)
+        self.changes = 0
+        """Counts up whenever something here may be another than before."""
         self._entries: dict[str, Entry] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._specs: dict[str, object] = {}
@@ -56,6 +58,7 @@ class Index:
 
     def put(self, kind: str, obj: dict[str, Any]) -> bool:
         """Take over a state of an object, unless a newer one is known; return whether it can be read."""
+        self.changes += 1
         identity = _identity(kind, obj)
         if identity is None:
             return False
@@ -75,6 +78,7 @@ class Index:
         self, kind: str, name: str, *, uid: str | None = None, resource_version: str | None = None
     ) -> None:
         """Forget an object, `namespace/name` or the name of a Namespace, unless it is another one by now."""
+        self.changes += 1
         seen, version = self._seen[kind].get(name), _number(resource_version)
         if kind == "apikey" and uid:
             self.revoked.bury(uid)
@@ -107,6 +111,7 @@ class Index:
 
     def listing(self, kind: str, *, namespace: str | None = None, version: int = 0) -> Listing:
         """Begin to take over a whole list, object by object: no list need be in memory at once."""
+        self.changes += 1
         self._gone = {key: gone for key, gone in self._gone.items() if key[0] != kind}
         return Listing(self, kind, namespace, restored=0 < version < self._newest[kind])
 
@@ -118,6 +123,18 @@ class Index:
         """Return every ApiKey."""
         return iter(self._entries.values())
 
+    def project(self, name: str) -> dict[str, Any] | None:
+        """Return a Project that can be read, as its object says of it what counts here."""
+        if name not in self.projects:
+            return None
+        namespace, plain = name.split("/")
+        about = {"name": plain, "namespace": namespace, "uid": self._seen["project"][name].uid}
+        return {"metadata": about, "spec": self._specs[name]}
+
+    def labels(self, namespace: str) -> dict[str, str] | None:
+        """Return the labels of a Namespace, if they are known."""
+        return self._labels.get(namespace)
+
     def size(self, kind: str) -> int:
         """Return how many objects of a kind are known, readable or not."""
         return len(self._seen[kind])
@@ -125,6 +142,7 @@ class Index:
     def _list(self, kind: str, obj: dict[str, Any], *, restored: bool) -> tuple[str | None, bool]:
         """Take over an object of a list; return its name, if it has one, and whether it can be read."""
         identity = _identity(kind, obj)
+        self.changes += 1
         if identity is None:
             return None, False
         name, uid, version = identity
@@ -135,6 +153,7 @@ class Index:
         return name, self._readable(kind, name)
 
     def _retain(self, kind: str, namespace: str | None, listed: set[str]) -> None:
+        self.changes += 1
         for name in [name for name in self._seen[kind] if name not in listed]:
             if namespace is None or name.startswith(f"{namespace}/"):
                 self._forget(kind, name)
@@ -172,6 +191,7 @@ class Index:
             entry.read(ApiKey.model_validate(obj))
         except _UNREADABLE:
             entry = entry.unread()
+            entry.project = old.project if old is not None else ""
         self._entries[name] = entry
         for generation in entry.generations:
             self._hold(generation)

@@ -5,28 +5,31 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import ip_network
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import NamedTuple
 
 _MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address that a socket for both kinds shows as IPv6
 
 
-class Networks(NamedTuple):
-    """(mask, network) for each of both kinds."""
+class Networks:
+    """(mask, network) for each of both kinds. Equal only to itself: that is what answers are kept by."""
 
-    four: tuple[tuple[int, int], ...]
-    six: tuple[tuple[int, int], ...]
+    __slots__ = ("four", "six")
+
+    def __init__(self, four: tuple[tuple[int, int], ...], six: tuple[tuple[int, int], ...]) -> None:
+        self.four = four
+        self.six = six
 
     def contain(self, client: str | None) -> bool:
         """Say whether the address is in one of them; one that is unknown, or none at all, is not."""
-        version, address = _address(client) if client is not None else (0, 0)
-        networks = self.four if version == 4 else self.six if version == 6 else ()
-        for mask, network in networks:  # noqa: SIM110  half of what any() costs
-            if address & mask == network:
-                return True
-        return False
+        return client is not None and _within(self, client)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # who calls once calls again
+def _within(networks: Networks, client: str) -> bool:
+    version, address = _address(client)
+    kind = networks.four if version == 4 else networks.six if version == 6 else ()
+    return any(address & mask == network for mask, network in kind)
+
+
 def _address(text: str) -> tuple[int, int]:
     """Return the kind and the number of an address; no kind where the text is none."""
     try:

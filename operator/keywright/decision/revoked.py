@@ -37,7 +37,8 @@ class Revoked:
 
     def __init__(self, system_namespace: str) -> None:
         self._system_namespace = system_namespace
-        self._ids: dict[str, tuple[str, ...]] = {}
+        self.key_ids: dict[str, tuple[str, ...]] = {}
+        """The key ids that Revocations name, each with the namespaces of those."""
         self._uids: set[str] = set()
         self._told: set[str] = set()
         """`<key id> <ApiKey>`; for a whole one, by a copy that binds its UID, `<UID> <ApiKey>`."""
@@ -47,7 +48,7 @@ class Revoked:
 
     def names(self, generation: Generation) -> bool:
         """Say whether a Revocation names a generation by its id, and may."""
-        namespaces = self._ids.get(generation.id)
+        namespaces = self.key_ids.get(generation.id)
         return namespaces is not None and any(self._may(ns, generation.entry) for ns in namespaces)
 
     def put(self, name: str, obj: dict[str, Any]) -> str | None:
@@ -120,8 +121,8 @@ class Revoked:
         namespace = intern(name.partition("/")[0])
         spec, metadata = _mapping(obj.get("spec")), _mapping(obj.get("metadata"))
         key_id = spec.get("keyID")
-        if isinstance(key_id, str) and namespace not in self._ids.get(key_id, ()):
-            self._ids[key_id] = (*self._ids.get(key_id, ()), namespace)
+        if isinstance(key_id, str) and namespace not in self.key_ids.get(key_id, ()):
+            self.key_ids[key_id] = (*self.key_ids.get(key_id, ()), namespace)
         ref = _mapping(spec.get("apiKeyRef"))
         ref_name, ref_namespace = ref.get("name"), ref.get("namespace") or namespace
         if not isinstance(ref_name, str) or not isinstance(ref_namespace, str):

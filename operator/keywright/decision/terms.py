@@ -7,6 +7,7 @@ namespace and type that ask for the same scopes are granted the same, so that is
 from __future__ import annotations
 
 from copy import copy
+from functools import cache
 from typing import TYPE_CHECKING
 
 from keywright.api.apikey import ApiKey, ApiKeySpec
@@ -38,22 +39,19 @@ _TYPE_HEADERS = {key_type: (b"x-auth-type", key_type.value.encode()) for key_typ
 class Granted:
     """What keys of one type are granted that ask for the same scopes in the same namespace."""
 
-    __slots__ = ("_met", "header", "scopes", "type")
+    __slots__ = ("header", "meets", "scopes", "type")
 
     def __init__(self, scopes: tuple[str, ...], key_type: KeyType) -> None:
         self.scopes = scopes
         self.type = key_type
         self.header = (b"x-auth-scopes", " ".join(scopes).encode("ascii"))
-        self._met: dict[Need, bool] = {}
+        self.meets = cache(self._meets)
+        """Say whether the scopes are those that a request needs; asked once for each route."""
 
-    def meets(self, need: Need) -> bool:
-        """Say whether the scopes are those that a request needs."""
-        known = self._met.get(need)
-        if known is None:
-            known = self._met[need] = all(self._has(scope) for scope in need.scopes) and all(
-                any(self._has(scope) for scope in alternatives) for alternatives in need.any_scopes
-            )
-        return known
+    def _meets(self, need: Need) -> bool:
+        return all(self._has(scope) for scope in need.scopes) and all(
+            any(self._has(scope) for scope in alternatives) for alternatives in need.any_scopes
+        )
 
     def _has(self, scope: str) -> bool:
         return satisfies(self.scopes, scope, self.type)

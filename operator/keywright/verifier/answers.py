@@ -103,6 +103,10 @@ class Answers:
         more = b"retry-after: %d\r\n%b" % (wait, self._passing(allowed).limits(taken))
         return self._denials[Code.RATE_LIMITED].answer(self._next_id(), more)
 
+    def limits(self, allowed: Allowed, taken: Taken) -> Headers:
+        """Return what is said of the limits beside an answer that somebody else gives."""
+        return Answer(200, self._passing(allowed).limits(taken), b"").headers
+
     def _passing(self, allowed: Allowed) -> _Passing:
         # By identity, for the index makes a new one whenever anything in it changes. What is kept here holds
         # on to it, so no other object can come to have its id.

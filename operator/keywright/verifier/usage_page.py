@@ -88,7 +88,7 @@ def _told(record: Record, now: float) -> dict[str, Any]:
         "lastUsedAt": _stamp(record.last),
         "networks": record.networks,
         "moreNetworks": record.more_networks,
-        "minutes": record.minutes(now),
+        "minutes": [list(minute) for minute in record.minutes(now)],
     }
 
 

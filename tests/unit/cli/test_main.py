@@ -218,7 +218,8 @@ def test_it_competes_for_the_lease_that_is_named(
         (["--max-staleness", "5 minutes"], "write a duration"),
         (["--max-staleness", "10s"], "at least 30s"),
         (["--namespaces", "Team_A"], "give names such as team-a"),
-        (["--limits-store", "redis://x"], "No such option"),
+        (["--usage-token-file", "/nowhere"], "give a file that can be read"),
+        (["--usage-token-file", "/dev/null"], "write one line of visible ASCII"),
     ],
 )
 def test_a_verifier_that_cannot_start_like_this_says_so_in_one_line(flags: list[str], remedy: str) -> None:

@@ -1,4 +1,4 @@
-"""How is the operator run? As a process of its own, as the chart's ServiceAccount, its log in a file."""
+"""How are operator and verifier run? As processes, each with its ServiceAccount and its log in a file."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 
 _KEYWRIGHT = Path(sys.executable).with_name("keywright")
 _LINE = re.compile(r"\S+ \[\w+ *\] (.*) \[keywright\.(\w+)\](.*)")
+_PORT = re.compile(r"\bport=(\d+)(?: what=(\w+))?")
 _READY_SECONDS = 30
-_GRACE_SECONDS = 10
 
 
-class Operator:
-    """A running operator."""
+class Program:
+    """A running `keywright operator` or `keywright verifier`."""
 
-    def __init__(self, directory: Path, kubeconfig: Path) -> None:
-        self.log = directory / "operator.log"
+    def __init__(self, name: str, directory: Path, kubeconfig: Path, *arguments: str) -> None:
+        self.name = name
+        self.log = directory / f"{name}.log"
         self.log.unlink(missing_ok=True)
-        arguments = ["operator", "--kubeconfig", str(kubeconfig), "--ops-port", "0", "--no-leader-elect"]
-        self.command = " ".join(["keywright", *arguments])
-        self.process: Process = processes.start("operator", [_KEYWRIGHT, *arguments], directory=directory)
+        given = [name, "--kubeconfig", str(kubeconfig), "--ops-port", "0", *arguments]
+        self.command = " ".join(["keywright", *given])
+        self.process: Process = processes.start(name, [_KEYWRIGHT, *given], directory=directory)
         self._read = 0
 
     def wait_until_ready(self) -> None:
@@ -39,11 +40,18 @@ class Operator:
         while not self._ready():
             if not self.process.alive or time.monotonic() > deadline:
                 tail = "\n".join(self.log.read_text().splitlines()[-5:])
-                raise DemoError(f"the operator does not become ready:\n{tail}", f"Its whole log: {self.log}")
+                raise DemoError(
+                    f"the {self.name} does not become ready:\n{tail}", f"Its whole log: {self.log}"
+                )
             time.sleep(0.05)
 
+    def port(self, what: str = "ops") -> int | None:
+        """Return the port that its log names; nothing before it listens."""
+        found = {named or "ops": int(port) for port, named in _PORT.findall(self.log.read_text())}
+        return found.get(what)
+
     def news(self) -> list[str]:
-        """Return what it has logged since the last call, without kopf's lines."""
+        """Return what it has logged since the last call, shortened."""
         length = -1
         while length != (length := self.log.stat().st_size):
             time.sleep(0.2)
@@ -51,16 +59,12 @@ class Operator:
         self._read += len(text)
         return [short for line in text.decode().splitlines() if (short := _shortened(line))]
 
-    def stop(self) -> None:
-        """End it by SIGTERM."""
-        processes.stop([self.process], grace_seconds=_GRACE_SECONDS)
-
     def _ready(self) -> bool:
-        port = re.search(r"port=(\d+)", self.log.read_text())
+        port = self.port()
         if port is None:
             return False
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/readyz", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
                 return True
         except (urllib.error.URLError, TimeoutError):
             return False
