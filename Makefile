@@ -25,12 +25,13 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-generate: setup ## write crds/, the chart's copy of them, docs/reasons.md, docs/answers.md and docs/metrics.md from the code
+generate: setup ## write crds/, the chart's copy of them, and the pages of docs/ that are made from the code
 	@$(BIN)/python -m keywright.api.crd crds
 	@$(BIN)/python -m keywright.api.crd charts/keywright/files/crds
 	@$(BIN)/python -m keywright.api.reference docs/reasons.md
 	@$(BIN)/python -m keywright.decision.reference docs/answers.md
 	@$(BIN)/python -m keywright.controller.metrics_reference $(METRICS)
+	@$(BIN)/python -m keywright.verifier.metrics_reference docs/verifier-metrics.md
 
 captures: setup ## write docs/what-you-see.md anew from a real cluster
 	$(BIN)/pytest tests/cluster/test_kubectl.py --update-captures
@@ -45,6 +46,7 @@ lint: setup ## ruff, mypy --strict, import directions, no drift of generated fil
 	$(BIN)/python -m keywright.api.reference --check docs/reasons.md
 	$(BIN)/python -m keywright.decision.reference --check docs/answers.md
 	$(BIN)/python -m keywright.controller.metrics_reference --check $(METRICS)
+	$(BIN)/python -m keywright.verifier.metrics_reference --check docs/verifier-metrics.md
 
 format: setup ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

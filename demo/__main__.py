@@ -12,7 +12,7 @@ from controlplane import cluster
 from controlplane.errors import ControlPlaneError
 from controlplane.locking import only_one
 from demo.failure import DemoError
-from demo.gateway import EXAMPLE, require_curl
+from demo.gateway import EXAMPLE
 from demo.leftovers import DIRECTORY
 from demo.requests import PATH, VALUE, Requests
 from demo.stage import TEAM, Stage
@@ -61,7 +61,6 @@ def _tell(stage: Stage, terminal: Terminal, *, keep: bool) -> bool:
     terminal.title(
         "Keywright: the life of an API key, on a real Kubernetes API server, behind a real gateway"
     )
-    require_curl()
     terminal.chapter("0. A cluster, the resources, the operator")
     shell = stage.bring_up_cluster()
     began = time.monotonic()

@@ -6,7 +6,6 @@ Envoy runs examples/gateways/envoy, changed only as that file says: the Project,
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import sys
 import time
@@ -99,12 +98,6 @@ class Gateway:
                 raise DemoError(f"{who} does not listen", f"The logs are in {self._directory}.")
             time.sleep(0.02)
         return found
-
-
-def require_curl() -> None:
-    """See to it that requests can be sent as they are shown."""
-    if shutil.which("curl") is None:
-        raise DemoError("there is no curl, which sends the demo's requests", "Install curl.")
 
 
 def _program() -> Path:

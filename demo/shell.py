@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controlplane import debian
 from demo.failure import DemoError
 
 if TYPE_CHECKING:
@@ -21,12 +22,15 @@ _SECONDS_TO_SETTLE = 10
 
 
 class Shell:
-    """Runs commands in the repository, with kubectl on PATH and the demo's cluster as its cluster."""
+    """Runs commands in the repository, with kubectl and curl on PATH and the demo's cluster as its cluster.
+
+    Where there is no curl, Debian's is unpacked. Raises ControlPlaneError where that cannot be had either.
+    """
 
     def __init__(self, terminal: Terminal, kubectl: Path, kubeconfig: Path) -> None:
         self._terminal = terminal
-        path = f"{kubectl.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        self._environment = {**os.environ, "PATH": path, "KUBECONFIG": str(kubeconfig)}
+        path = (str(kubectl.parent), os.environ.get("PATH", os.defpath), str(debian.binary("curl").parent))
+        self._environment = {**os.environ, "PATH": os.pathsep.join(path), "KUBECONFIG": str(kubeconfig)}
 
     def show(self, line: str, trim: Callable[[str], str] = str, *, fails: bool = False) -> str:
         """Print a command, run it, print what it prints and return that; with `fails` it is expected to."""

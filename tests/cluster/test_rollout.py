@@ -201,6 +201,8 @@ def test_two_operators_restart_once(team: Team, start: Start) -> None:
     shared = deploy(team, "shared")
     for name in names:
         team.minted(name, rotation=BY_HAND, rolloutRestart=[listed[name], shared])
+    for name in names:  # a key that is rotated before that is restarted for once, for both
+        team.until(lambda key: rotating(key) == "Idle", name)
 
     for revision in (2, 3):
         for name in names:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docs.markdown import ROOT, Command, same_shape
+from harness.debian import required
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +48,7 @@ class Reader:
             (tree / path.name).symlink_to(path)
         (programs / "kubectl").symlink_to(kubectl)
         (programs / "helm").symlink_to(helm)
+        (programs / "curl").symlink_to(required("curl"))
         environment = {
             key: value for key, value in os.environ.items() if key not in _OF_MAKE | {"KUBECONFIG"}
         }
