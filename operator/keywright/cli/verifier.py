@@ -168,6 +168,7 @@ def verifier(**flags: Any) -> None:
     from keywright.verifier.dialects import Proxies  # noqa: PLC0415
     from keywright.verifier.process import Options  # noqa: PLC0415
 
+    usage_token_file = _readable(flags["usage_token_file"])
     logs.configure(flags["log_format"], flags["log_level"])
     sys.exit(
         _serve(
@@ -187,7 +188,7 @@ def verifier(**flags: Any) -> None:
                 max_staleness=flags["max_staleness"],
                 allow_preflight=flags["allow_cors_preflight"],
                 limits_store=flags["limits_store"],
-                usage_token_file=_readable(flags["usage_token_file"]),
+                usage_token_file=usage_token_file,
             )
         )
     )
