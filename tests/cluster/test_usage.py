@@ -11,7 +11,7 @@ import pytest
 import rbac
 from cluster.conftest import ensure
 from harness.account import write_kubeconfig
-from harness.team import ROTATE, generations
+from harness.team import ROTATE, generations, value_in
 from harness.usage import TOKEN, Given, UsagePort
 from harness.waiting import until
 from harness.writes import Writes
@@ -30,6 +30,7 @@ SERVICE = "scraping-verifier-usage"
 USER = f"system:serviceaccount:keywright-system:{SCRAPING}"
 SEVERAL_READS = 6.0
 """Seconds for some rounds of the second that these operators take, and the writes after them."""
+BROKEN = "the usage of a verifier cannot be read"
 HUGE = b'{"keys":[' + b"[]," * 3_000_000
 
 
@@ -137,6 +138,51 @@ def test_a_first_use_is_told_within_a_moment_by_one_write_and_the_next_not_withi
     assert [*minting, "update apikeys/status"] == writes.counted()
 
 
+def test_requests_through_several_verifiers_are_told_with_the_newest(
+    scraping: Callable[..., Operator],
+    start_verifier: Callable[..., Verifier],
+    team: Team,
+    token_file: Path,
+) -> None:
+    verifiers = [start_verifier(f"--usage-token-file={token_file}").until_ready() for _ in range(2)]
+    operator = scraping(*(f"--usage-url={one.ops_url}" for one in verifiers)).until_ready()
+    made = team.minted()
+    project, value = f"{team.namespace}/payments", value_in(team.secret())
+    for one in verifiers:
+        until(lambda one=one: one.ask(project, value).status, lambda status: status == 200)  # type: ignore[misc]
+    told = team.until(lambda obj: "lastUsedAt" in obj["status"], seconds=60)
+    assert told["status"]["lastUsedAt"] >= made["status"]["keys"][0]["createdAt"]
+
+    until(now, lambda moment: stamp(moment) > told["status"]["lastUsedAt"])
+    assert 200 == verifiers[1].ask(project, value).status
+    time.sleep(SEVERAL_READS)
+    newest = team.looked_at()["status"]["lastUsedAt"]
+    assert told["status"]["lastUsedAt"] < newest <= stamp(now())
+    assert 2 == operator.metric("keywright_usage_verifiers")
+    assert 0 == operator.metric("keywright_usage_records_ignored_total")
+    assert [] == _broken(operator)
+    assert value not in operator.log.read_text()
+
+
+def test_another_token_than_the_verifiers_is_told_as_that(
+    scraping: Callable[..., Operator],
+    start_verifier: Callable[..., Verifier],
+    token_file: Path,
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other"
+    other.write_text("another-token")
+    verifier = start_verifier(f"--usage-token-file={other}").until_ready()
+    silent = start_verifier().until_ready()
+    operator = scraping(f"--usage-url={verifier.ops_url}", f"--usage-url={silent.ops_url}").until_ready()
+    until(lambda: len(_broken(operator)), lambda count: count == 2)
+    why = {line["verifier"]: line["why"] for line in said(operator, BROKEN)}
+    assert "it does not take the token: give both the same --usage-token-file" in why[verifier.ops_url]
+    assert "it has no /usage there" in why[silent.ops_url]
+    other.write_text(TOKEN)
+    until(lambda: operator.metric('keywright_usage_reads_total{outcome="ok"}'), lambda count: count > 0)
+
+
 def test_what_is_written_for_another_reason_tells_the_newest_use(
     scraping: Callable[..., Operator], team: Team, port: UsagePort
 ) -> None:
@@ -224,7 +270,7 @@ def test_broken_and_hostile_verifiers_cost_a_line_each_and_hinder_nothing(
 
 
 def _broken(operator: Operator) -> list[str]:
-    return [line["verifier"] for line in said(operator, "the usage of a verifier cannot be read")]
+    return [line["verifier"] for line in said(operator, BROKEN)]
 
 
 def test_verifiers_are_found_by_the_endpoints_of_their_service(

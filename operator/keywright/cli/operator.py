@@ -30,7 +30,6 @@ def operator(**flags: Any) -> None:
     from keywright import logs  # noqa: PLC0415  structlog is of the extra
     from keywright.controller.ports import Options, Realm  # noqa: PLC0415
 
-    logs.configure(flags["log_format"], flags["log_level"])
     options = Options(
         kubeconfig=flags["kubeconfig"],
         realm=Realm(namespaces=flags["namespaces"], system_namespace=flags["system_namespace"]),
@@ -41,6 +40,7 @@ def operator(**flags: Any) -> None:
         rollout_restart=flags["rollout_restart"],
         usage=_usage(flags),
     )
+    logs.configure(flags["log_format"], flags["log_level"])
     sys.exit(_serve(options))
 
 
